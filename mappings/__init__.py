@@ -1,0 +1,1 @@
+"""Vocabulary as data: one folder of YAML tables per channel."""

@@ -1,0 +1,1 @@
+"""The hub: knows orders and stock, knows no channel."""

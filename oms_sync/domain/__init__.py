@@ -1,0 +1,1 @@
+"""The pure heart: values and decisions, standard library only, no clock, no network, no log."""

@@ -1,0 +1,1 @@
+"""The pipeline, one arrow per file; flows meet only in the database."""

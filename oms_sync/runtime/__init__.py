@@ -1,0 +1,1 @@
+"""The daemon around the flows: schedule, sessions, retries, settings, clock, logs."""

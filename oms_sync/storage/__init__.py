@@ -1,0 +1,1 @@
+"""Tables, transactions and repositories: implements the ports of the flows."""
