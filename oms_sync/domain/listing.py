@@ -1,0 +1,291 @@
+"""A listing's four numbers, and every step they take: desired, sent, confirmed, expected.
+
+*Expected* is what the channel should show now: a basis (a confirmed push, or a look at the channel)
+minus the channel's own units imported since, plus its restocks. Every step is a pure function from
+one listing to the next; sending is `flows/push_stock.py`.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Literal
+
+from oms_sync.domain.values import Sku
+
+DriftPolicy = Literal["overwrite", "adopt", "hold"]
+
+
+class ListingState(StrEnum):
+    """What a person reads off a listing."""
+
+    UNLINKED = "unlinked"
+    UNCOUNTED = "uncounted"
+    UNSEEN = "unseen"
+    SENT = "sent"
+    BEHIND = "behind"
+    IN_STEP = "in_step"
+    HELD = "held"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Basis:
+    """A channel quantity known to be true once, and the units taken that it already contains."""
+
+    quantity: int
+    #: the listing's `taken` counter that this quantity already reflects
+    taken: int
+    #: sales placed at or before this (channel's clock) are inside the quantity, whenever imported
+    at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InFlight:
+    """A push that was sent and not yet answered for."""
+
+    push_id: str
+    quantity: int
+    #: the compare value sent along, None where the channel has no compare-and-set
+    compare: int | None
+    generation: int
+    taken: int
+    sent_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """Our SKU offered through one account, with what it should show and what it shows."""
+
+    listing_id: str
+    account: str
+    channel_listing_id: str
+    channel_sku: str
+    sku: Sku | None = None
+    #: units kept from this listing; None takes the account's
+    buffer: int | None = None
+    #: the most it may show; None takes the account's
+    cap: int | None = None
+    #: None until the SKU is linked and counted
+    desired: int | None = None
+    #: grows each time `desired` changes
+    generation: int = 0
+    sent: int | None = None
+    confirmed: int | None = None
+    confirmed_at: datetime | None = None
+    basis: Basis | None = None
+    #: units this channel took from its own quantity, by every order imported so far
+    taken: int = 0
+    in_flight: InFlight | None = None
+    #: a look at the channel that waits until the orders of its time are imported
+    look: Basis | None = None
+    #: the next look is due from then on; None when none is wanted
+    look_due_at: datetime | None = None
+    #: when the channel was last looked at, in our clock
+    looked_at: datetime | None = None
+    #: how often in a row the channel said our compare value was stale
+    stale_count: int = 0
+    #: set while a human must decide (drift policy hold)
+    held_reason: str | None = None
+    #: the channel's refusal of `refused_generation`; a newer desired is tried again
+    refused_reason: str | None = None
+    refused_generation: int | None = None
+
+    @property
+    def expected(self) -> int | None:
+        """What the channel should show now; None until it was seen once."""
+        if self.basis is None:
+            return None
+        return self.basis.quantity - (self.taken - self.basis.taken)
+
+    @property
+    def is_refused(self) -> bool:
+        """True while the channel's refusal of the present desired quantity stands."""
+        return self.refused_reason is not None and self.refused_generation == self.generation
+
+    @property
+    def wants_push(self) -> bool:
+        """True when the channel should be sent `desired` now."""
+        return (
+            self.sku is not None
+            and self.desired is not None
+            and self.expected is not None
+            and self.desired != self.expected
+            and self.in_flight is None
+            and self.look is None
+            and self.look_due_at is None
+            and self.held_reason is None
+            and not self.is_refused
+        )
+
+    @property
+    def state(self) -> ListingState:
+        """The one word a person needs."""
+        if self.sku is None:
+            return ListingState.UNLINKED
+        if self.desired is None:
+            return ListingState.UNCOUNTED
+        if self.held_reason is not None:
+            return ListingState.HELD
+        if self.is_refused:
+            return ListingState.REFUSED
+        if self.in_flight is not None:
+            return ListingState.SENT
+        if self.expected is None:
+            return ListingState.UNSEEN
+        return ListingState.IN_STEP if self.desired == self.expected else ListingState.BEHIND
+
+
+def want(listing: Listing, quantity: int | None) -> Listing:
+    """Set the desired quantity; a change is a new generation."""
+    if quantity == listing.desired:
+        return listing
+    return replace(listing, desired=quantity, generation=listing.generation + 1)
+
+
+def take(listing: Listing, units: int, *, at: datetime) -> Listing:
+    """The channel took `units` from its own quantity at `at` (negative: put back).
+
+    What was taken at or before the time of a basis or a look is already inside its quantity.
+    """
+    return replace(
+        listing,
+        taken=listing.taken + units,
+        basis=_inside(listing.basis, units, at),
+        look=_inside(listing.look, units, at),
+    )
+
+
+def claim(listing: Listing, *, push_id: str, at: datetime, is_comparing: bool) -> Listing:
+    """Mark `desired` as sent; the caller stores the push before it calls the channel."""
+    assert listing.desired is not None, "only a listing that wants a push is claimed"
+    return replace(
+        listing,
+        sent=listing.desired,
+        in_flight=InFlight(
+            push_id=push_id,
+            quantity=listing.desired,
+            compare=listing.expected if is_comparing else None,
+            generation=listing.generation,
+            taken=listing.taken,
+            sent_at=at,
+        ),
+    )
+
+
+def confirm(listing: Listing, *, applied_at: datetime) -> Listing:
+    """The channel applied the push in flight.
+
+    Without compare-and-set the push also erased sales the channel had made before it: those placed
+    before `applied_at` and imported later are inside the quantity, so that they trigger a new push.
+    """
+    flight = listing.in_flight
+    assert flight is not None, "only a push in flight is confirmed"
+    erased_until = applied_at if flight.compare is None else None
+    return replace(
+        listing,
+        basis=Basis(quantity=flight.quantity, taken=flight.taken, at=erased_until),
+        confirmed=flight.quantity,
+        confirmed_at=applied_at,
+        in_flight=None,
+        stale_count=0,
+        refused_reason=None,
+        refused_generation=None,
+    )
+
+
+def turn_stale(listing: Listing, *, at: datetime) -> Listing:
+    """The channel shows something else than expected; nothing was applied, a look is due."""
+    return replace(
+        listing, in_flight=None, look=None, look_due_at=at, stale_count=listing.stale_count + 1
+    )
+
+
+def doubt(listing: Listing, *, at: datetime) -> Listing:
+    """Nobody knows whether the push in flight was applied; only a look can tell what is there."""
+    return replace(listing, in_flight=None, basis=None, look=None, look_due_at=at)
+
+
+def release(listing: Listing) -> Listing:
+    """The push in flight was surely not applied; the listing may be claimed again."""
+    return replace(listing, in_flight=None)
+
+
+def refuse(listing: Listing, reason: str) -> Listing:
+    """The channel refused the push for good; a newer desired quantity is tried again."""
+    flight = listing.in_flight
+    assert flight is not None, "only a push in flight is refused"
+    return replace(
+        listing, in_flight=None, refused_reason=reason, refused_generation=flight.generation
+    )
+
+
+def lose(listing: Listing, reason: str) -> Listing:
+    """The channel does not know the listing; nothing is sent until its desired quantity changes."""
+    return replace(
+        listing,
+        look_due_at=None,
+        refused_reason=reason,
+        refused_generation=listing.generation,
+    )
+
+
+def look(listing: Listing, quantity: int, *, read_at: datetime, at: datetime) -> Listing:
+    """Note what the channel shows; it counts once the orders until then are imported.
+
+    `read_at` is in the channel's clock and decides which sales are inside; `at` is in ours.
+    """
+    return replace(
+        listing,
+        look=Basis(quantity=quantity, taken=listing.taken, at=read_at),
+        look_due_at=None,
+        looked_at=at,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drift:
+    """The channel shows a quantity nothing here explains."""
+
+    listing_id: str
+    expected: int
+    found: int
+
+
+def accept_look(listing: Listing, policy: DriftPolicy) -> tuple[Listing, Drift | None]:
+    """Make the look the new basis; says drift when it is not what was expected.
+
+    Policy *overwrite* lets the next push correct the channel, *hold* waits for a human, *adopt* is
+    for the caller, which corrects the stock.
+    """
+    assert listing.look is not None, "only a listing that was looked at can accept the look"
+    before = listing.expected
+    after = replace(listing, basis=listing.look, look=None)
+    if after.expected == after.desired and after.desired is not None:
+        after = replace(
+            after,
+            confirmed=listing.look.quantity,
+            confirmed_at=listing.look.at,
+            stale_count=0,
+        )
+    if before is None or after.expected is None or before == after.expected:
+        return after, None
+    drift = Drift(listing_id=listing.listing_id, expected=before, found=after.expected)
+    if policy == "hold":
+        reason = f"the channel shows {drift.found} where {drift.expected} was expected"
+        after = replace(after, held_reason=reason)
+    return after, drift
+
+
+def in_push_order(listings: Iterable[Listing]) -> list[Listing]:
+    """Decreases first (they prevent overselling), the largest first; then increases."""
+    return sorted(
+        listings,
+        key=lambda one: ((one.desired or 0) - (one.expected or 0), one.listing_id),
+    )
+
+
+def _inside(basis: Basis | None, units: int, at: datetime) -> Basis | None:
+    if basis is None or basis.at is None or at > basis.at:
+        return basis
+    return replace(basis, taken=basis.taken + units)
