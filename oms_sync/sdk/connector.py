@@ -1,0 +1,198 @@
+"""What a connector is: one record of its parts, and one small Protocol per capability.
+
+A session is an opened connector for one account. It implements the Protocols its manifest declares
+and nothing more; every method may raise only errors of `sdk.errors`. Sessions are called from
+several threads.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+from oms_sync.domain.order import OrderSight
+from oms_sync.domain.shipment import ChannelShipment
+from oms_sync.sdk.manifest import Manifest
+from oms_sync.sdk.mapping import MappingTable
+from oms_sync.sdk.messages import (
+    AccountCheck,
+    Hint,
+    ListingPage,
+    OrderFeed,
+    OrderPage,
+    OutgoingShipment,
+    PushResult,
+    RawOrder,
+    StockBatch,
+    StockReading,
+)
+from oms_sync.sdk.ports import Clock, Ids, RateGate, TokenStore
+
+if TYPE_CHECKING:
+    from oms_sync.sdk.sandbox import Sandbox, SandboxOptions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenRequest:
+    """Everything a session is opened with."""
+
+    account: str
+    #: the connector's own settings model, validated
+    settings: Any
+    #: base URL that replaces all of the channel's hosts; None in normal use
+    endpoint: str | None
+    #: the account's stock locations, in order
+    locations: tuple[str, ...]
+    overlap_seconds: float
+    #: False in shadow mode: the transport must refuse every write
+    may_write: bool
+    tables: Mapping[str, MappingTable]
+    clock: Clock
+    ids: Ids
+    gate: RateGate
+    tokens: TokenStore
+
+
+@runtime_checkable
+class Session(Protocol):
+    """An opened connector for one account."""
+
+    def close(self) -> None:
+        """Give back connections; the session is not used afterwards."""
+
+
+@runtime_checkable
+class CheckAccount(Protocol):
+    """Capability `check_account`."""
+
+    def check(self) -> AccountCheck:
+        """Ask the channel who we are and what we may do; raises AuthFailed when refused."""
+
+
+@runtime_checkable
+class ReadOrders(Protocol):
+    """Capability `read_orders`."""
+
+    def read_orders(self, feed: OrderFeed, cursor: str | None, since: datetime) -> OrderPage:
+        """The next page of `feed`; `cursor` None begins at `since` (channel's clock).
+
+        A pass over CHANGES starts `overlap_seconds` before the newest order of the last pass.
+        """
+
+    def read_orders_by_id(self, channel_order_ids: Sequence[str]) -> tuple[RawOrder, ...]:
+        """The orders as they are now, one answer per id, `is_gone` where there is none."""
+
+    def parse_order(self, payload: bytes, seen_at: datetime) -> OrderSight:
+        """Translate a payload this session answered; pure; raises BadPayload."""
+
+
+@runtime_checkable
+class ReceiveWebhooks(Protocol):
+    """Capability `receive_webhooks`."""
+
+    def ensure_subscriptions(self, url: str) -> tuple[str, ...]:
+        """Make the channel send every wanted topic to `url`; answers the topics created anew."""
+
+
+@runtime_checkable
+class DiscoverListings(Protocol):
+    """Capability `discover_listings`."""
+
+    def read_listings(self, cursor: str | None) -> ListingPage:
+        """The next page of everything the account offers."""
+
+
+@runtime_checkable
+class ReadStock(Protocol):
+    """Capability `read_stock`."""
+
+    def read_stock(self, channel_listing_ids: Sequence[str]) -> StockReading:
+        """The quantities the channel shows; at most `manifest.stock_read_max` listings."""
+
+
+@runtime_checkable
+class PushStock(Protocol):
+    """Capability `push_stock`."""
+
+    def push_stock(self, batch: StockBatch) -> tuple[PushResult, ...]:
+        """Send absolute quantities; answers one result per entry, by key.
+
+        Raises OutcomeUnknown when the answer was lost; any other error means nothing was applied.
+        """
+
+
+@runtime_checkable
+class PushTracking(Protocol):
+    """Capability `push_tracking`."""
+
+    def read_shipments(self, channel_order_id: str) -> tuple[ChannelShipment, ...]:
+        """Every dispatch the channel knows of the order."""
+
+    def push_shipment(self, shipment: OutgoingShipment) -> None:
+        """Tell the channel; the caller has looked before and reads back afterwards.
+
+        Raises OutcomeUnknown when the answer was lost, Rejected when the channel refuses for good.
+        """
+
+
+class WebhookPart(Protocol):
+    """The pure half of receiving webhooks: is it genuine, and what is it about."""
+
+    def verify(self, settings: Any, headers: Mapping[str, str], body: bytes) -> bool:
+        """True when one of the account's live secrets signed the raw `body`; header names are
+        lower case.
+        """
+
+    def topic(self, headers: Mapping[str, str]) -> str:
+        """The topic the headers name, for grouping; it is not signed and proves nothing."""
+
+    def read_hint(self, headers: Mapping[str, str], body: bytes) -> Hint:
+        """What to look at; raises BadPayload when the body says nothing understandable."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connector:
+    """A connector's parts, each named as "module:attribute" and loaded when first needed.
+
+    Example::
+
+        CONNECTOR = Connector(
+            manifest=Manifest(id="etsy", label="Etsy"),
+            settings="oms_sync_etsy.settings:EtsySettings",
+            open="oms_sync_etsy.session:open_session",
+        )
+    """
+
+    manifest: Manifest
+    #: a pydantic model of the account's `settings:`
+    settings: str
+    #: `(OpenRequest) -> Session`
+    open: str
+    #: a WebhookPart
+    webhook: str | None = None
+    #: `(SandboxOptions, …) -> Sandbox`
+    sandbox: str | None = None
+
+    def load_settings(self) -> type[Any]:
+        """The settings model."""
+        model: type[Any] = _load(self.settings)
+        return model
+
+    def load_open(self) -> Callable[[OpenRequest], Session]:
+        """The function that opens a session."""
+        opener: Callable[[OpenRequest], Session] = _load(self.open)
+        return opener
+
+    def load_webhook(self) -> WebhookPart | None:
+        """The webhook part, None where the channel sends none."""
+        return _load(self.webhook) if self.webhook else None
+
+    def load_sandbox(self) -> "Callable[[SandboxOptions], Sandbox] | None":
+        """The function that makes the channel's look-alike, None where there is none."""
+        return _load(self.sandbox) if self.sandbox else None
+
+
+def _load(target: str) -> Any:
+    module, _, attribute = target.partition(":")
+    return getattr(import_module(module), attribute)

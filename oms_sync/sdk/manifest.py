@@ -1,0 +1,66 @@
+"""A connector's declaration of itself: what it can do, how much, how fast."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+API_VERSION = "1.0"
+"""Version of this SDK; a manifest made for another major version is refused."""
+
+
+class Capability(StrEnum):
+    """One thing a connector can do; each is a Protocol in `connector.py`."""
+
+    CHECK_ACCOUNT = "check_account"
+    READ_ORDERS = "read_orders"
+    RECEIVE_WEBHOOKS = "receive_webhooks"
+    DISCOVER_LISTINGS = "discover_listings"
+    READ_STOCK = "read_stock"
+    PUSH_STOCK = "push_stock"
+    PUSH_TRACKING = "push_tracking"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RateLimit:
+    """The bucket of one operation, in calls or points; `*` covers every operation unnamed."""
+
+    operation: str
+    capacity: float
+    refill_per_second: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """A connector's declaration of itself.
+
+    Example::
+
+        Manifest(id="etsy", label="Etsy", capabilities=frozenset({Capability.READ_ORDERS}))
+    """
+
+    #: lower-case word, the connector's name in configuration and logs
+    id: str
+    label: str
+    version: str = "0.1.0"
+    api_version: str = API_VERSION
+    docs_url: str = ""
+    capabilities: frozenset[Capability] = frozenset()
+    #: importable package that holds the mapping tables, and the folder inside it
+    mappings: tuple[str, str] | None = None
+    rate_limits: tuple[RateLimit, ...] = ()
+    poll_seconds: float = 60
+    #: how late an order may become visible in lists and by id
+    visibility_lag_seconds: float = 0
+    #: entries in one `push_stock` call
+    stock_batch_max: int = 1
+    #: listings in one `read_stock` call
+    stock_read_max: int = 1
+    #: orders in one `read_orders_by_id` call
+    order_read_max: int = 1
+    #: `StockPush.expected` is compared at the channel, in one step with the write
+    has_compare_and_set: bool = False
+    #: the same batch key with the same entries may be sent again without a second effect
+    is_push_idempotent: bool = False
+    #: webhook headers worth keeping beside the body (lower case); none may hold personal data
+    webhook_headers: tuple[str, ...] = ()
+    #: pairs of flows that must not run at the same time for one account
+    exclusive_flows: tuple[tuple[str, str], ...] = ()
