@@ -1,0 +1,180 @@
+"""Looking at what a channel shows: the half of `push_stock` that reads.
+
+A look is noted first and accepted only when every order visible at its time is merged: a sale that
+is inside the quantity but not yet in our books would otherwise be erased by the next push.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+
+import structlog
+
+from oms_sync.domain.events import Event
+from oms_sync.domain.listing import Drift, Listing, accept_look, look, lose
+from oms_sync.domain.reservation import LevelKey
+from oms_sync.domain.stock import MovementKind, StockLevel, StockMovement, apply
+from oms_sync.domain.values import Sku
+from oms_sync.flows.ports import FlowContext, UnitOfWork
+from oms_sync.sdk import OrderFeed
+
+log = structlog.get_logger(__name__)
+
+LOOKS_MAX = 500
+ROUNDS_MAX = 50
+
+
+def look_at_due(context: FlowContext) -> int:
+    """Ask the channel what it shows, where that is not known or in doubt."""
+    account = context.account.name
+    size = max(1, context.manifest.stock_read_max)
+    done = 0
+    for _ in range(ROUNDS_MAX):
+        with context.open_work() as work:
+            due = work.listings.lock_look_due(account, at=context.clock.now(), limit=size)
+        if not due:
+            break
+        at = context.clock.now()
+        reading = context.session.read_stock([one.channel_listing_id for one in due])
+        with context.open_work() as work:
+            current = work.listings.lock([one.listing_id for one in due])
+            looked = []
+            for one in current.values():
+                quantity = reading.quantities.get(one.channel_listing_id)
+                if quantity is None:
+                    log.warning("listing.not_found", account=account, listing=one.listing_id)
+                    looked.append(lose(one, "the channel does not know this listing"))
+                else:
+                    looked.append(look(one, quantity, read_at=reading.read_at, at=at))
+            work.listings.save(looked)
+            work.feeds.hasten(account, OrderFeed.CHANGES, at=at)
+            work.wake("ingest", account)
+            work.commit()
+        done += len(due)
+        if len(due) < size:
+            break
+    return done
+
+
+def accept_looks(context: FlowContext) -> tuple[int, bool]:
+    """Accept looks whose orders are imported; answers (accepted, do some still wait)."""
+    account = context.account.name
+    drained_at = _drained_at(context)
+    accepted = 0
+    if drained_at is not None:
+        until = drained_at - timedelta(seconds=context.manifest.visibility_lag_seconds)
+        for _ in range(ROUNDS_MAX):
+            count = _accept_batch(context, until)
+            accepted += count
+            if count < LOOKS_MAX:
+                break
+    with context.open_work() as work:
+        waiting = work.listings.lock_looked(account, until=context.clock.now(), limit=1)
+    return accepted, bool(waiting)
+
+
+def _accept_batch(context: FlowContext, until: datetime) -> int:
+    account = context.account
+    skus: list[Sku] = []
+    if account.drift == "adopt":
+        # Stock levels are locked before listings, so learn first which ones it will be.
+        with context.open_work() as work:
+            peek = work.listings.lock_looked(account.name, until=until, limit=LOOKS_MAX)
+            skus = sorted({one.sku for one in peek if one.sku is not None})
+    with context.open_work() as work:
+        levels = work.stock.lock(skus) if skus else {}
+        looked = work.listings.lock_looked(account.name, until=until, limit=LOOKS_MAX)
+        if looked:
+            _accept_all(context, work, looked, levels)
+            work.commit()
+    return len(looked)
+
+
+def _drained_at(context: FlowContext) -> datetime | None:
+    """Every order visible at this moment is merged; None while messages still wait."""
+    account = context.account.name
+    with context.open_work() as work:
+        if work.inbox.has_new(account):
+            return None
+        position = work.feeds.get(account, OrderFeed.CHANGES)
+    return position.drained_at if position else None
+
+
+def _accept_all(
+    context: FlowContext,
+    work: UnitOfWork,
+    looked: Sequence[Listing],
+    levels: Mapping[LevelKey, StockLevel],
+) -> None:
+    after, events = [], []
+    for one in looked:
+        accepted, drift = accept_look(one, context.account.drift)
+        after.append(accepted)
+        if drift is None:
+            continue
+        events.append(_drifted(context, one, drift))
+        if context.account.drift == "adopt" and one.sku is not None:
+            levels = _adopt(context, work, one.sku, drift, levels)
+    work.listings.save(after)
+    work.timeline.add(events)
+
+
+def _drifted(context: FlowContext, listing: Listing, drift: Drift) -> Event:
+    account = context.account
+    context.metrics.count("drift", account=account.name)
+    log.warning(
+        "listing.drifted",
+        account=account.name,
+        sku=listing.sku,
+        expected=drift.expected,
+        found=drift.found,
+        policy=account.drift,
+    )
+    return Event(
+        name="listing.drifted",
+        at=context.clock.now(),
+        actor="channel",
+        account=account.name,
+        sku=listing.sku,
+        detail={"expected": drift.expected, "found": drift.found, "policy": account.drift},
+    )
+
+
+def _adopt(
+    context: FlowContext,
+    work: UnitOfWork,
+    sku: Sku,
+    drift: Drift,
+    levels: Mapping[LevelKey, StockLevel],
+) -> Mapping[LevelKey, StockLevel]:
+    """Take the channel's word: correct the stock by what the channel shows too much or too little.
+
+    Never below what is reserved: the rest stays drift, and the next push corrects the channel.
+    """
+    key = next(
+        (
+            (sku, place)
+            for place in context.account.locations
+            if (sku, place) in levels and levels[sku, place].is_counted
+        ),
+        None,
+    )
+    if key is None:
+        return levels
+    units = max(drift.found - drift.expected, -levels[key].free)
+    if units == 0:
+        return levels
+    movement = StockMovement(
+        sku=sku,
+        location=key[1],
+        kind=MovementKind.ADJUSTMENT,
+        on_hand_delta=units,
+        reason="adopted from the channel",
+        source=f"drift:{context.account.name}",
+        actor="hub",
+        at=context.clock.now(),
+    )
+    after = {**levels, key: apply(levels[key], movement)}
+    work.stock.append([movement], {key: after[key]})
+    for account in sorted(work.listings.mark_stale([sku])):
+        work.wake("push_stock", account)
+    return after
