@@ -8,8 +8,13 @@ LINES_PER_FUNCTION_MAX = 60
 COLUMNS_MAX = 100
 PARAMETERS_MAX = 6
 
-#: "path" or "path::function" → the size it has today. Lower a number when the code shrinks.
-ALLOWED: dict[str, int] = {}
+#: "path", "path::function" or, for its parameters, "path::function()" → the size it has today.
+#: Lower a number when the code shrinks.
+ALLOWED: dict[str, int] = {
+    # a command's parameters are its options, and these are fixed by what operators type
+    "oms_sync/cli/orders.py::ship()": 7,
+    "oms_sync/cli/run.py::sandbox()": 7,
+}
 
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -62,13 +67,16 @@ def test_no_function_is_longer_than_its_budget(product):
     assert _over(_function_lines(product), LINES_PER_FUNCTION_MAX) == []
 
 
-def test_no_function_takes_more_parameters_than_its_budget(product):
-    counts = {
-        f"{each.path}::{name}": _parameters(function)
+def _parameter_counts(product) -> dict[str, int]:
+    return {
+        f"{each.path}::{name}()": _parameters(function)
         for each in product
         for name, function in _functions(each.tree)
     }
-    assert _over(counts, PARAMETERS_MAX) == []
+
+
+def test_no_function_takes_more_parameters_than_its_budget(product):
+    assert _over(_parameter_counts(product), PARAMETERS_MAX) == []
 
 
 def test_no_line_is_wider_than_the_page(sources):
@@ -82,7 +90,7 @@ def test_no_line_is_wider_than_the_page(sources):
 
 
 def test_the_allow_list_only_shrinks(sources, product):
-    sizes = _module_lines(sources) | _function_lines(product)
+    sizes = _module_lines(sources) | _function_lines(product) | _parameter_counts(product)
     stale = {place: sizes.get(place) for place, size in ALLOWED.items() if sizes.get(place) != size}
     assert stale == {}, "lower these numbers in ALLOWED, or drop the entry when within budget"
 

@@ -1,0 +1,124 @@
+"""Metrics for Prometheus, in a registry of their own. Unknown names and labels are refused.
+
+Labels come from the configuration and from connectors' declarations, never from a channel's
+payloads, so their number is bounded.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+
+PREFIX: Final = "oms_sync_"
+_SECONDS: Final = (0.05, 0.1, 0.25, 0.5, 1, 2, 3, 5, 10, 30, 60, 300, 900)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Declared:
+    """What one metric is."""
+
+    kind: Literal["counter", "gauge", "histogram"]
+    meaning: str
+    labels: tuple[str, ...]
+
+
+#: every metric of the hub, by the name the code uses
+METRICS: Final[Mapping[str, Declared]] = {
+    "orders_in": Declared(
+        kind="counter", meaning="Orders taken in for the first time.", labels=("account",)
+    ),
+    "cursor_age_seconds": Declared(
+        kind="gauge",
+        meaning="Seconds since the account's orders were last read to the end.",
+        labels=("account",),
+    ),
+    "push_seconds": Declared(
+        kind="histogram",
+        meaning="Seconds from a change here to its confirmation by the channel.",
+        labels=("account", "flow"),
+    ),
+    "listings_behind": Declared(
+        kind="gauge",
+        meaning="Listings whose channel quantity is not yet what it should be.",
+        labels=("account",),
+    ),
+    "drift": Declared(
+        kind="counter",
+        meaning="Channel quantities found to differ from what was expected.",
+        labels=("account",),
+    ),
+    "dead_letters": Declared(
+        kind="gauge", meaning="Messages that failed for good.", labels=("account",)
+    ),
+    "rate_budget": Declared(
+        kind="gauge",
+        meaning="Calls or points left in the bucket of one operation.",
+        labels=("account", "operation"),
+    ),
+    "flow_runs": Declared(
+        kind="counter",
+        meaning="Runs of a flow, by outcome.",
+        labels=("flow", "account", "outcome"),
+    ),
+    "webhooks": Declared(
+        kind="counter",
+        meaning="Webhook requests, by outcome.",
+        labels=("account", "outcome"),
+    ),
+}
+
+
+class NullMetrics:
+    """Counts nothing: for commands that end soon."""
+
+    def count(self, name: str, amount: float = 1, **labels: str) -> None:
+        """Forget it."""
+
+    def gauge(self, name: str, value: float, **labels: str) -> None:
+        """Forget it."""
+
+    def observe(self, name: str, value: float, **labels: str) -> None:
+        """Forget it."""
+
+
+class PrometheusMetrics:
+    """The metrics of one hub. Names and labels are those of `METRICS`, anything else raises."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._counters: dict[str, Counter] = {}
+        self._gauges: dict[str, Gauge] = {}
+        self._histograms: dict[str, Histogram] = {}
+        for name, each in METRICS.items():
+            self._declare(PREFIX + name, name, each)
+
+    def count(self, name: str, amount: float = 1, **labels: str) -> None:
+        """Add to a counter."""
+        self._counters[name].labels(**labels).inc(amount)
+
+    def gauge(self, name: str, value: float, **labels: str) -> None:
+        """Set a gauge."""
+        self._gauges[name].labels(**labels).set(value)
+
+    def observe(self, name: str, value: float, **labels: str) -> None:
+        """Add one observation to a histogram."""
+        self._histograms[name].labels(**labels).observe(value)
+
+    def exposition(self) -> tuple[bytes, str]:
+        """What `/metrics` answers: the body and its content type."""
+        return generate_latest(self.registry), CONTENT_TYPE_LATEST
+
+    def _declare(self, full: str, name: str, each: Declared) -> None:
+        match each.kind:
+            case "counter":
+                self._counters[name] = Counter(
+                    full, each.meaning, each.labels, registry=self.registry
+                )
+            case "gauge":
+                self._gauges[name] = Gauge(full, each.meaning, each.labels, registry=self.registry)
+            case "histogram":
+                self._histograms[name] = Histogram(
+                    full, each.meaning, each.labels, registry=self.registry, buckets=_SECONDS
+                )

@@ -1,0 +1,85 @@
+import re
+
+import pytest
+
+from oms_sync.runtime.metrics import METRICS, NullMetrics, PrometheusMetrics
+from oms_sync.sdk import Metrics
+
+
+@pytest.fixture
+def metrics() -> PrometheusMetrics:
+    return PrometheusMetrics()
+
+
+def _lines(metrics: PrometheusMetrics) -> list[str]:
+    return metrics.exposition()[0].decode().splitlines()
+
+
+def test_a_counter_counts_under_its_public_name(metrics):
+    metrics.count("orders_in", account="shop-us")
+    metrics.count("orders_in", 4, account="shop-us")
+    assert 'oms_sync_orders_in_total{account="shop-us"} 5.0' in _lines(metrics)
+
+
+def test_a_gauge_shows_what_was_set_last(metrics):
+    metrics.gauge("rate_budget", 900, account="a", operation="graphql")
+    metrics.gauge("rate_budget", 850.5, account="a", operation="graphql")
+    assert 'oms_sync_rate_budget{account="a",operation="graphql"} 850.5' in _lines(metrics)
+
+
+def test_a_histogram_sorts_observations_into_seconds(metrics):
+    metrics.observe("push_seconds", 0.7, account="a", flow="push_stock")
+    lines = _lines(metrics)
+    assert 'oms_sync_push_seconds_bucket{account="a",flow="push_stock",le="0.5"} 0.0' in lines
+    assert 'oms_sync_push_seconds_bucket{account="a",flow="push_stock",le="1.0"} 1.0' in lines
+    assert 'oms_sync_push_seconds_count{account="a",flow="push_stock"} 1.0' in lines
+
+
+def test_every_metric_of_the_hub_is_exposed(metrics):
+    text = "\n".join(_lines(metrics))
+    expected = {
+        "oms_sync_orders_in_total", "oms_sync_cursor_age_seconds", "oms_sync_push_seconds",
+        "oms_sync_listings_behind", "oms_sync_drift_total", "oms_sync_dead_letters",
+        "oms_sync_rate_budget", "oms_sync_flow_runs_total", "oms_sync_webhooks_total",
+    }  # fmt: skip
+    assert set(re.findall(r"^# TYPE (oms_sync_\w+?) ", text, flags=re.MULTILINE)) == expected
+
+
+@pytest.mark.parametrize("kind", ["count", "gauge", "observe"])
+def test_a_name_nobody_declared_is_refused(metrics, kind):
+    with pytest.raises(KeyError):
+        getattr(metrics, kind)("orders_seen", 1, account="a")
+
+
+def test_a_label_nobody_declared_is_refused(metrics):
+    with pytest.raises(ValueError, match="label"):
+        metrics.count("orders_in", buyer="Jane")
+
+
+def test_two_hubs_in_one_process_do_not_share_counters():
+    one, other = PrometheusMetrics(), PrometheusMetrics()
+    one.count("drift", account="a")
+    assert not any(line.startswith("oms_sync_drift_total{") for line in _lines(other))
+
+
+def test_a_label_value_cannot_break_out_of_its_line(metrics):
+    metrics.count("webhooks", account='a"} 1\nforged 1', outcome="stored")
+    assert not any(line.startswith("forged") for line in _lines(metrics))
+
+
+def test_null_metrics_take_everything():
+    metrics: Metrics = NullMetrics()
+    metrics.count("orders_in", account="a")
+    metrics.gauge("dead_letters", 1, account="a")
+    metrics.observe("push_seconds", 1, account="a", flow="push_stock")
+
+
+def test_the_alert_rules_name_only_metrics_that_exist(request):
+    rules = (request.config.rootpath / "config/prometheus-alerts.example.yaml").read_text("utf-8")
+    named = set(re.findall(r"\boms_sync_[a-z_]+", rules))
+    exposed = set()
+    for name, each in METRICS.items():
+        ends = {"counter": ["_total"], "gauge": [""], "histogram": ["_bucket", "_count", "_sum"]}
+        exposed |= {f"oms_sync_{name}{end}" for end in ends[each.kind]}
+    assert named
+    assert named <= exposed
