@@ -146,13 +146,24 @@ def want(listing: Listing, quantity: int | None) -> Listing:
 def take(listing: Listing, units: int, *, at: datetime) -> Listing:
     """The channel took `units` from its own quantity at `at` (negative: put back).
 
-    What was taken at or before the time of a basis or a look is already inside its quantity.
+    What was taken at or before the time of a basis or a look is already inside its quantity, and
+    was inside when a push in flight was computed from that basis.
     """
+    flight, look_due_at = listing.in_flight, listing.look_due_at
+    basis = _inside(listing.basis, units, at)
+    if flight is not None and units:
+        if basis != listing.basis:
+            flight = replace(flight, taken=flight.taken + units)
+        elif flight.compare is None:
+            # Whether the push erased this sale or came before it, only a look can tell.
+            look_due_at = flight.sent_at
     return replace(
         listing,
         taken=listing.taken + units,
-        basis=_inside(listing.basis, units, at),
+        basis=basis,
         look=_inside(listing.look, units, at),
+        in_flight=flight,
+        look_due_at=look_due_at,
     )
 
 
@@ -178,13 +189,21 @@ def confirm(listing: Listing, *, applied_at: datetime) -> Listing:
 
     Without compare-and-set the push also erased sales the channel had made before it: those placed
     before `applied_at` and imported later are inside the quantity, so that they trigger a new push.
+    Of sales imported during the flight nobody can say that: a look is due. With compare-and-set
+    nothing was erased, and what the old basis contained the new one contains too.
     """
-    flight = listing.in_flight
+    flight, basis = listing.in_flight, listing.basis
     assert flight is not None, "only a push in flight is confirmed"
-    erased_until = applied_at if flight.compare is None else None
+    if flight.compare is None:
+        erased_until: datetime | None = applied_at
+        is_unsure = listing.look_due_at is not None
+    else:
+        erased_until = basis.at if basis is not None else None
+        is_unsure = False
+    applied = Basis(quantity=flight.quantity, taken=flight.taken, at=erased_until)
     return replace(
         listing,
-        basis=Basis(quantity=flight.quantity, taken=flight.taken, at=erased_until),
+        basis=None if is_unsure else applied,
         confirmed=flight.quantity,
         confirmed_at=applied_at,
         in_flight=None,
@@ -241,6 +260,26 @@ def look(listing: Listing, quantity: int, *, read_at: datetime, at: datetime) ->
         look_due_at=None,
         looked_at=at,
     )
+
+
+def agree(listing: Listing) -> Listing:
+    """The look shows what was expected: it is done with, and the basis stays.
+
+    The basis is worth more than the look, whose time is known to the second only: a sale of that
+    second could be inside or not.
+    """
+    seen = listing.look
+    assert seen is not None, "only a listing that was looked at can agree"
+    after = replace(listing, look=None, stale_count=0)
+    if listing.expected != listing.desired:
+        return after
+    return replace(after, confirmed=seen.quantity, confirmed_at=seen.at)
+
+
+def is_look_expected(listing: Listing) -> bool:
+    """True when the look shows exactly what the books expect: nothing is unexplained."""
+    seen = listing.look
+    return seen is not None and listing.expected == seen.quantity - (listing.taken - seen.taken)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -119,6 +119,11 @@ class OrderFacts:
     #: False while parts could not be read; such an order neither reserves nor ships
     is_complete: bool | None = None
 
+    def __post_init__(self) -> None:
+        for instant in (self.placed_at, self.cancelled_at, self.ship_by):
+            if instant is not None and instant.tzinfo is None:
+                raise InvalidValue(f"{instant} names no time zone; an order needs aware times")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderSight:

@@ -1,0 +1,172 @@
+"""The fake channel's own books: listings, orders, and the clock its facts are stamped with.
+
+Quantities follow orders by one rule, so that what is on sale and what was sold always agree.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from oms_sync.sdk.fake_acts import FakeRefusal, add_fulfilment, taken
+from oms_sync.sdk.fake_faults import FakeFaults
+from oms_sync.sdk.fake_orders import FakeFulfilment, FakeLine, FakeOrder
+from oms_sync.sdk.fake_webhooks import FakeMail
+from oms_sync.sdk.ports import Clock
+
+_TICK: Final = timedelta(microseconds=1)
+_PRICE_MINOR: Final = 1250
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FakeListing:
+    """One offer. `channel_sku` is text the seller chose; `is_stocked` False is never counted."""
+
+    channel_listing_id: str
+    channel_sku: str
+    is_stocked: bool = True
+    quantity: int = 0
+    #: what it was before the newest push, for stale reads (F41)
+    quantity_before: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FakeEffect:
+    """One thing a session changed at the channel; refused and repeated calls leave none."""
+
+    #: "quantity_set", "fulfilment_made" or "subscribed"
+    kind: str
+    #: listing, order or topic
+    target: str
+    at: datetime
+    key: str = ""
+    quantity: int | None = None
+
+
+class FakeBooks:
+    """Everything a fake channel knows; its FakeChannel and sessions hold the lock."""
+
+    def __init__(self, name: str, *, clock: Clock, faults: FakeFaults, mail: FakeMail) -> None:
+        self.name = name
+        self.listings: dict[str, FakeListing] = {}
+        self.orders: dict[str, FakeOrder] = {}
+        #: each order as it was before its newest change, for stale reads (F41)
+        self.orders_before: dict[str, FakeOrder] = {}
+        self._clock = clock
+        self._faults = faults
+        self._mail = mail
+        self._last = clock.now()
+        self._last_update = self._last
+
+    def now(self) -> datetime:
+        """The channel's time: never before a stamp it gave."""
+        return max(self._clock.now(), self._last)
+
+    def stamp(self) -> datetime:
+        """A time for a new fact, later than every stamp before, though the clock stands."""
+        self._last = max(self._clock.now(), self._last + _TICK)
+        return self._last
+
+    def offer(self, channel_sku: str, quantity: int, *, is_stocked: bool) -> str:
+        """Put something on sale; answers its channel listing id."""
+        if any(one.channel_sku == channel_sku for one in self.listings.values()):
+            raise FakeRefusal(f"{channel_sku} is on sale already")
+        listing_id = f"{self.name}-listing-{len(self.listings) + 1}"
+        self.listings[listing_id] = FakeListing(
+            channel_listing_id=listing_id,
+            channel_sku=channel_sku,
+            is_stocked=is_stocked,
+            quantity=quantity,
+            quantity_before=quantity,
+        )
+        return listing_id
+
+    def offered(self, channel_sku: str) -> FakeListing:
+        """The listing of a SKU; raises FakeRefusal when it is not on sale."""
+        for listing in self.listings.values():
+            if listing.channel_sku == channel_sku:
+                return listing
+        raise FakeRefusal(f"{self.name} does not offer {channel_sku}")
+
+    def set_quantity(self, channel_listing_id: str, quantity: int) -> None:
+        """Overwrite what is on sale; the number before stays known for stale reads."""
+        listing = self.listings[channel_listing_id]
+        self.listings[channel_listing_id] = replace(
+            listing, quantity=quantity, quantity_before=listing.quantity
+        )
+
+    def order(self, channel_order_id: str) -> FakeOrder:
+        """One order; raises FakeRefusal when there is none."""
+        order = self.orders.get(channel_order_id)
+        if order is None:
+            raise FakeRefusal(f"{self.name} has no order {channel_order_id}")
+        return order
+
+    def shown(self) -> list[FakeOrder]:
+        """The orders visible now."""
+        now = self.now()
+        return [
+            order
+            for order in self.orders.values()
+            if order.visible_at <= now and not order.is_deleted
+        ]
+
+    def new_line(self, channel_sku: str, units: int) -> FakeLine:
+        """A line of something on sale; its id comes from the order."""
+        if units < 0:
+            raise FakeRefusal(f"nobody can buy {units} units")
+        listing = self.offered(channel_sku)
+        return FakeLine(
+            channel_line_id="",
+            channel_listing_id=listing.channel_listing_id,
+            channel_sku=channel_sku,
+            price_minor=_PRICE_MINOR,
+            is_stocked=listing.is_stocked,
+            ordered=units,
+        )
+
+    def store(self, after: FakeOrder, *, announced_at: datetime | None = None) -> None:
+        """Keep the order's new record, move what is on sale by the difference, tell webhooks.
+
+        Raises FakeRefusal, and changes nothing, when a listing has not that many units.
+        """
+        before = self.orders.get(after.channel_order_id)
+        gone = taken(before) if before else {}
+        moves = {
+            listing_id: units - gone.get(listing_id, 0)
+            for listing_id, units in taken(after).items()
+        }
+        for listing_id, units in moves.items():
+            if units > max(0, self.listings[listing_id].quantity):
+                raise FakeRefusal(f"{self.listings[listing_id].channel_sku} is sold out")
+        for listing_id, units in moves.items():
+            listing = self.listings[listing_id]
+            self.listings[listing_id] = replace(listing, quantity=listing.quantity - units)
+        if not self._faults.fires("F32"):
+            self._last_update = after.placed_at if before is None else self.stamp()
+        self.orders[after.channel_order_id] = replace(after, updated_at=self._last_update)
+        self.orders_before[after.channel_order_id] = before or after
+        at = announced_at or max(self.now(), after.visible_at)
+        self._mail.send("orders/update", after.channel_order_id, at=at)
+
+    def make_fulfilment(
+        self,
+        channel_order_id: str,
+        units: Mapping[str, int],
+        *,
+        tracking_numbers: tuple[str, ...],
+        carriers: tuple[str, ...] = (),
+        key: str = "",
+    ) -> str:
+        """One more dispatch of an order, by line; answers its id."""
+        order = self.order(channel_order_id)
+        fulfilment = FakeFulfilment(
+            channel_shipment_id=f"{channel_order_id}-shipment-{len(order.fulfilments) + 1}",
+            lines=tuple(sorted(units.items())),
+            tracking_numbers=tracking_numbers,
+            carriers=carriers,
+            made_at=self.stamp(),
+            key=key,
+        )
+        self.store(add_fulfilment(order, fulfilment))
+        return fulfilment.channel_shipment_id

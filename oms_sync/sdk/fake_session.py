@@ -1,0 +1,305 @@
+"""A session of the fake channel: every capability over its books, as badly as its knobs say."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+from oms_sync.domain.order import OrderSight
+from oms_sync.domain.shipment import ChannelShipment
+from oms_sync.sdk.connector import OpenRequest
+from oms_sync.sdk.errors import (
+    AuthFailed,
+    Bug,
+    ChannelDown,
+    OutcomeUnknown,
+    RateLimited,
+    Rejected,
+)
+from oms_sync.sdk.fake_acts import FakeRefusal
+from oms_sync.sdk.fake_books import FakeEffect
+from oms_sync.sdk.fake_feed import FeedPlace, feed_entries, next_place, waiting_entries
+from oms_sync.sdk.fake_orders import FakeOrder, parse_order, render_order
+from oms_sync.sdk.fake_webhooks import FAKE_TOPICS
+from oms_sync.sdk.messages import (
+    AccountCheck,
+    ChannelListing,
+    ListingPage,
+    OrderFeed,
+    OrderPage,
+    OutgoingShipment,
+    PushOutcome,
+    PushResult,
+    RawOrder,
+    StockBatch,
+    StockPush,
+    StockReading,
+)
+from oms_sync.sdk.ports import Priority
+
+if TYPE_CHECKING:
+    from oms_sync.sdk.fake import FakeChannel
+
+_RETRY_AFTER_SECONDS: Final = 2.0
+_UNKNOWN_STATUS: Final = "quantum"
+
+
+class FakeSession:
+    """An opened fake channel; made by `FakeChannel.session`."""
+
+    def __init__(self, channel: "FakeChannel", request: OpenRequest) -> None:
+        self._channel = channel
+        self._books = channel.books
+        self._faults = channel.faults
+        self._request = request
+
+    def close(self) -> None:
+        """Nothing to give back."""
+
+    def check(self) -> AccountCheck:
+        """Who we are at the channel, and what time it is there."""
+        self._read("check", Priority.READ)
+        return AccountCheck(
+            channel_account=self._channel.name,
+            channel_time=self._books.now(),
+            missing_permissions=self._channel.missing_permissions,
+        )
+
+    # --- orders ----------------------------------------------------------------------------------
+
+    def read_orders(self, feed: OrderFeed, cursor: str | None, since: datetime) -> OrderPage:
+        """The next page: oldest change first; OPEN and HISTORY by the time of the order."""
+        self._read("read_orders", Priority.READ if feed is OrderFeed.CHANGES else Priority.BULK)
+        with self._channel.lock:
+            place = FeedPlace.read(cursor, since)
+            place = replace(place, page=place.page + 1)
+            if self._faults.fires("F19"):
+                return OrderPage(orders=(), cursor=place.text(), is_last=False)
+            page = self._read_page(feed, place)
+            # One who asks again with the repeated cursor is shown the same page again.
+            if cursor is not None and self._faults.fires("F20"):
+                return replace(page, cursor=cursor, is_last=False)
+            return page
+
+    def read_orders_by_id(self, channel_order_ids: Sequence[str]) -> tuple[RawOrder, ...]:
+        """The orders as they are now; a hidden or deleted one is gone."""
+        self._read("read_orders_by_id", Priority.READ)
+        with self._channel.lock:
+            shown = {order.channel_order_id: order for order in self._books.shown()}
+            return tuple(
+                self._raw(shown[order_id])
+                if order_id in shown
+                else RawOrder(channel_order_id=order_id, payload=b"", is_gone=True)
+                for order_id in channel_order_ids
+            )
+
+    def parse_order(self, payload: bytes, seen_at: datetime) -> OrderSight:
+        """Translate a payload; pure; raises BadPayload."""
+        return parse_order(payload, seen_at)
+
+    def _read_page(self, feed: OrderFeed, place: FeedPlace) -> OrderPage:
+        entries = feed_entries(feed, self._books.shown())
+        waiting = waiting_entries(entries, place)
+        shown = waiting[: self._channel.options.page_size]
+        again: list[FakeOrder] = []
+        if len(shown) > 1 and self._faults.fires("F22"):
+            # The neighbour before shows once more, the last one moves to the page after.
+            again = [order for key, order in entries if key == place.after]
+            shown = shown[:-1]
+        is_last = len(shown) == len(waiting)
+        overlap = timedelta(seconds=self._request.overlap_seconds)
+        cursor = next_place(place, shown, is_last=is_last, overlap=overlap).text()
+        orders = [self._raw(order) for order in [*again, *(order for _, order in shown)]]
+        if orders and self._faults.fires("page_duplicates"):
+            orders.append(orders[0])
+        if len(orders) > 1 and self._faults.fires("page_reordered"):
+            orders.reverse()
+        return OrderPage(orders=tuple(orders), cursor=cursor, is_last=is_last)
+
+    def _raw(self, order: FakeOrder) -> RawOrder:
+        if self._faults.fires("F41"):
+            order = self._books.orders_before[order.channel_order_id]
+        status = _UNKNOWN_STATUS if self._faults.fires("F42") else None
+        payload = render_order(order, status=status, has_lines=not self._faults.fires("F24"))
+        return RawOrder(channel_order_id=order.channel_order_id, payload=payload)
+
+    # --- webhooks --------------------------------------------------------------------------------
+
+    def ensure_subscriptions(self, url: str) -> tuple[str, ...]:
+        """Subscribe to every topic at `url`; answers the topics that were not there."""
+        self._write("ensure_subscriptions")
+        with self._channel.lock:
+            mail = self._channel.mail
+            known = mail.topics if mail.url == url else set()
+            mail.url = url
+            missing = tuple(topic for topic in FAKE_TOPICS if topic not in known)
+            mail.topics.update(missing)
+            for topic in missing:
+                self._note("subscribed", topic)
+            return missing
+
+    # --- stock -----------------------------------------------------------------------------------
+
+    def read_listings(self, cursor: str | None) -> ListingPage:
+        """The next page of the catalogue, in the order of listing."""
+        self._read("read_listings", Priority.BULK)
+        with self._channel.lock:
+            begin, size = int(cursor or 0), self._channel.options.page_size
+            listings = list(self._books.listings.values())
+            return ListingPage(
+                listings=tuple(
+                    ChannelListing(
+                        channel_listing_id=one.channel_listing_id,
+                        channel_sku=one.channel_sku,
+                        title=f"Article {one.channel_sku}",
+                        quantity=one.quantity if one.is_stocked else None,
+                        is_stocked=one.is_stocked,
+                    )
+                    for one in listings[begin : begin + size]
+                ),
+                cursor=str(begin + size) if begin + size < len(listings) else None,
+            )
+
+    def read_stock(self, channel_listing_ids: Sequence[str]) -> StockReading:
+        """What the listings show; unknown and uncounted ones are absent."""
+        self._read("read_stock", Priority.READ)
+        with self._channel.lock:
+            _at_most(channel_listing_ids, self._channel.options.stock_read_max)
+            found = [
+                listing
+                for listing_id in channel_listing_ids
+                if (listing := self._books.listings.get(listing_id)) and listing.is_stocked
+            ]
+            is_old = self._faults.fires("F41")
+            return StockReading(
+                quantities={
+                    one.channel_listing_id: one.quantity_before if is_old else one.quantity
+                    for one in found
+                },
+                read_at=self._books.stamp(),
+            )
+
+    def push_stock(self, batch: StockBatch) -> tuple[PushResult, ...]:
+        """Set absolute quantities, each on its own; a known key is answered as before."""
+        self._write("push_stock")
+        with self._channel.lock:
+            _at_most(batch.entries, self._channel.options.stock_batch_max)
+            known = self._channel.answers.get(batch.key)
+            if known is not None and known[0] != batch.entries:
+                raise Rejected(f"key {batch.key} was used for other entries")
+            results = known[1] if known is not None else self._apply(batch)
+            if self._channel.options.is_push_idempotent:
+                self._channel.answers[batch.key] = (batch.entries, results)
+        self._lose_answer("push_stock")
+        return results
+
+    def _apply(self, batch: StockBatch) -> tuple[PushResult, ...]:
+        is_partial, last = self._faults.fires("F08"), len(batch.entries) - 1
+        results = [
+            self._result(entry, PushOutcome.NOT_APPLIED, "try again")
+            if is_partial and (number == 0 or (number < last and self._faults.coin()))
+            else self._apply_entry(entry, batch.key)
+            for number, entry in enumerate(batch.entries)
+        ]
+        return tuple(reversed(results) if is_partial else results)
+
+    def _apply_entry(self, entry: StockPush, key: str) -> PushResult:
+        listing = self._books.listings.get(entry.channel_listing_id)
+        if listing is None or not listing.is_stocked or entry.quantity < 0:
+            return self._result(entry, PushOutcome.REJECTED, "no such stock is counted here")
+        is_comparing = self._channel.options.has_compare_and_set and entry.expected is not None
+        if is_comparing and entry.expected != listing.quantity:
+            return self._result(entry, PushOutcome.STALE, f"it shows {listing.quantity}")
+        if not self._faults.fires("F09"):
+            self._books.set_quantity(entry.channel_listing_id, entry.quantity)
+            self._note("quantity_set", entry.channel_listing_id, key=key, quantity=entry.quantity)
+            if self._faults.fires("F40"):
+                self._channel.mail.send(
+                    "listings/update",
+                    entry.channel_listing_id,
+                    at=self._books.now(),
+                    quantity=entry.quantity,
+                )
+        is_later = self._channel.options.answers_accepted
+        return self._result(entry, PushOutcome.ACCEPTED if is_later else PushOutcome.APPLIED)
+
+    def _result(self, entry: StockPush, outcome: PushOutcome, reason: str = "") -> PushResult:
+        return PushResult(
+            channel_listing_id=entry.channel_listing_id,
+            outcome=outcome,
+            applied_at=self._books.stamp(),
+            reason=reason,
+        )
+
+    # --- tracking --------------------------------------------------------------------------------
+
+    def read_shipments(self, channel_order_id: str) -> tuple[ChannelShipment, ...]:
+        """Every dispatch of the order, cancelled ones marked."""
+        self._read("read_shipments", Priority.READ)
+        with self._channel.lock:
+            order = self._books.orders.get(channel_order_id)
+            return tuple(
+                ChannelShipment(
+                    channel_shipment_id=one.channel_shipment_id,
+                    lines=dict(one.lines),
+                    tracking_numbers=one.tracking_numbers,
+                    is_cancelled=one.is_cancelled,
+                )
+                for one in (order.fulfilments if order else ())
+            )
+
+    def push_shipment(self, shipment: OutgoingShipment) -> None:
+        """Make one dispatch. The channel does not look at the key: asked twice, it makes two."""
+        self._write("push_shipment")
+        numbers = [one.tracking_number for one in shipment.packages]
+        with self._channel.lock:
+            try:
+                self._books.make_fulfilment(
+                    shipment.channel_order_id,
+                    shipment.lines,
+                    tracking_numbers=tuple(number for number in numbers if number),
+                    carriers=tuple(one.carrier for one in shipment.packages),
+                    key=shipment.key,
+                )
+            except FakeRefusal as refusal:
+                raise Rejected(str(refusal)) from refusal
+            self._note("fulfilment_made", shipment.channel_order_id, key=shipment.key)
+        self._lose_answer("push_shipment")
+
+    # --- every call ------------------------------------------------------------------------------
+
+    def _read(self, operation: str, priority: Priority) -> None:
+        self._call(operation, priority)
+        if self._faults.fires("F01"):
+            raise ChannelDown(f"{operation}: no answer")
+
+    def _write(self, operation: str) -> None:
+        if not self._request.may_write:
+            raise Bug(f"{operation}: the account is in shadow mode, nothing is written")
+        self._call(operation, Priority.WRITE)
+        if self._faults.fires("F01"):
+            raise OutcomeUnknown(f"{operation}: no answer")
+
+    def _lose_answer(self, operation: str) -> None:
+        if self._faults.fires("F02"):
+            raise OutcomeUnknown(f"{operation}: no answer")
+
+    def _call(self, operation: str, priority: Priority) -> None:
+        self._request.gate.spend(operation, priority=priority)
+        if not self._channel.is_authorised:
+            raise AuthFailed("the channel refuses the token; enter a new one")
+        if self._faults.fires("F05"):
+            wait = _RETRY_AFTER_SECONDS if self._faults.coin() else None
+            raise RateLimited(f"{operation}: too many calls", retry_after_seconds=wait)
+        if self._faults.fires("F06"):
+            raise ChannelDown(f"{operation}: the channel is broken")
+
+    def _note(self, kind: str, target: str, *, key: str = "", quantity: int | None = None) -> None:
+        at = self._books.stamp()
+        effect = FakeEffect(kind=kind, target=target, at=at, key=key, quantity=quantity)
+        self._channel.effects.append(effect)
+
+
+def _at_most(asked: Sequence[object], limit: int) -> None:
+    if len(asked) > limit:
+        raise Bug(f"{len(asked)} at once, the channel takes {limit}")
