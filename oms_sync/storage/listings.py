@@ -1,0 +1,344 @@
+"""Listings with their four numbers; a changed policy or desired quantity is also a fact."""
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, bindparam, case, func, insert, or_, select, update
+
+from oms_sync.domain.listing import Basis, InFlight, Listing, in_push_order
+from oms_sync.domain.values import Sku
+from oms_sync.sdk import Clock
+from oms_sync.storage import locks
+from oms_sync.storage.columns import Instant, among, from_micros
+from oms_sync.storage.connections import Parameters, Transaction
+from oms_sync.storage.tables.listings import listing_policies, listings
+from oms_sync.storage.tables.orders import order_lines, orders
+from oms_sync.storage.writing import insert_or_update
+
+LISTING_COLUMNS = tuple(
+    column for column in listings.columns if column.name not in ("is_stale", "push_delta")
+)
+_ALL = select(*LISTING_COLUMNS)
+_ACCOUNT = listings.c.account == bindparam("account")
+_BY_CHANNEL_ID = _ALL.where(_ACCOUNT, among(listings.c.channel_listing_id, "channel_ids"))
+_BY_CHANNEL_SKU = _ALL.where(_ACCOUNT, among(listings.c.channel_sku, "channel_skus")).order_by(
+    listings.c.listing_id
+)
+_LOCK = locks.listings_in_order(_ALL.where(among(listings.c.listing_id, "listing_ids")))
+_LOCK_BY_SKU = locks.listings_in_order(
+    select(listings.c.listing_id, listings.c.account).where(among(listings.c.sku, "skus"))
+)
+_MARK_STALE = (
+    update(listings).where(among(listings.c.listing_id, "listing_ids")).values(is_stale=True)
+)
+_CLEAR_STALE = (
+    update(listings).where(among(listings.c.listing_id, "listing_ids")).values(is_stale=False)
+)
+_POLICIES = select(
+    listings.c.listing_id,
+    listings.c.sku,
+    listings.c.buffer,
+    listings.c.cap,
+    listings.c.desired,
+    listings.c.generation,
+).where(among(listings.c.listing_id, "listing_ids"))
+_ADD_POLICY = insert(listing_policies)
+_FIXED = ("listing_id", "is_stale")
+_SAVE = insert_or_update(
+    listings,
+    (column.name for column in listings.columns if column.name not in _FIXED),
+)
+
+
+def _ids(condition: ColumnElement[bool], *order: ColumnElement[Any]) -> Any:
+    return (
+        select(listings.c.listing_id)
+        .where(_ACCOUNT, condition)
+        .order_by(*order, listings.c.listing_id)
+        .limit(bindparam("limit"))
+    )
+
+
+#: SKUs of orders whose reservation is due: their levels do not know of that sale yet
+_UNDECIDED = (
+    select(order_lines.c.sku)
+    .join(orders, orders.c.order_id == order_lines.c.order_id)
+    .where(orders.c.is_reserve_due, order_lines.c.sku.is_not(None))
+)
+_IS_DECIDED = or_(listings.c.sku.is_(None), listings.c.sku.not_in(_UNDECIDED))
+_STALE_IDS = _ids(and_(listings.c.is_stale, _IS_DECIDED))
+_WANTING_IDS = _ids(
+    and_(listings.c.push_delta.is_not(None), ~listings.c.is_stale, _IS_DECIDED),
+    listings.c.push_delta,
+)
+_LOOKABLE = and_(
+    listings.c.sku.is_not(None),
+    listings.c.desired.is_not(None),
+    listings.c.flight_push_id.is_(None),
+    listings.c.look_quantity.is_(None),
+    listings.c.held_reason.is_(None),
+    or_(
+        listings.c.refused_generation.is_(None),
+        listings.c.refused_reason.is_(None),
+        listings.c.refused_generation != listings.c.generation,
+    ),
+)
+_LOOK_DUE_IDS = _ids(
+    and_(
+        _LOOKABLE,
+        or_(
+            listings.c.look_due_at <= bindparam("at", type_=Instant()),
+            and_(listings.c.look_due_at.is_(None), listings.c.basis_quantity.is_(None)),
+        ),
+    ),
+    func.coalesce(listings.c.look_due_at, 0),
+)
+_LOOKED_IDS = _ids(
+    and_(
+        listings.c.look_quantity.is_not(None),
+        func.coalesce(listings.c.looked_at, 0) <= bindparam("until", type_=Instant()),
+    ),
+    listings.c.looked_at,
+)
+_OLDEST_IDS = _ids(
+    and_(
+        listings.c.sku.is_not(None),
+        listings.c.basis_quantity.is_not(None),
+        listings.c.flight_push_id.is_(None),
+        listings.c.look_quantity.is_(None),
+        listings.c.look_due_at.is_(None),
+        func.coalesce(listings.c.looked_at, 0) < bindparam("before", type_=Instant()),
+    ),
+    func.coalesce(listings.c.looked_at, 0),
+)
+#: a listing without a basis and without a time is due at once
+_NEXT_LOOK_AT = select(
+    func.min(
+        case(
+            (listings.c.look_due_at.is_not(None), listings.c.look_due_at),
+            (listings.c.basis_quantity.is_(None), 0),
+        )
+    )
+).where(_ACCOUNT, _LOOKABLE)
+
+_Policy = tuple[str | None, int | None, int | None, int | None]
+
+
+class Listings:
+    """Implements the flows' port `Listings`."""
+
+    __slots__ = ("_clock", "_known", "_transaction")
+
+    def __init__(self, transaction: Transaction, clock: Clock) -> None:
+        self._transaction = transaction
+        self._clock = clock
+        #: policies as last read by this unit of work, to see what `save` changes
+        self._known: dict[str, _Policy] = {}
+
+    def by_channel_ids(self, account: str, ids: Iterable[str]) -> dict[str, Listing]:
+        parameters = {"account": account, "channel_ids": list(ids)}
+        found = self._read(_BY_CHANNEL_ID, parameters) if parameters["channel_ids"] else []
+        return {one.channel_listing_id: one for one in found}
+
+    def by_channel_skus(self, account: str, skus: Iterable[str]) -> dict[str, list[Listing]]:
+        parameters = {"account": account, "channel_skus": list(skus)}
+        grouped: dict[str, list[Listing]] = {}
+        if parameters["channel_skus"]:
+            for one in self._read(_BY_CHANNEL_SKU, parameters):
+                grouped.setdefault(one.channel_sku, []).append(one)
+        return grouped
+
+    def lock(self, listing_ids: Iterable[str]) -> dict[str, Listing]:
+        wanted = list(listing_ids)
+        found = self._read(_LOCK, {"listing_ids": wanted}) if wanted else []
+        return {one.listing_id: one for one in found}
+
+    def mark_stale(self, skus: Iterable[Sku]) -> set[str]:
+        wanted = sorted(set(skus))
+        rows = self._transaction.rows(_LOCK_BY_SKU, {"skus": wanted}) if wanted else []
+        if rows:
+            self._transaction.run(_MARK_STALE, {"listing_ids": [row.listing_id for row in rows]})
+        return {row.account for row in rows}
+
+    def lock_stale(self, account: str, limit: int) -> list[Listing]:
+        found = self._lock_chosen(_STALE_IDS, {"account": account, "limit": limit})
+        if found:
+            self._transaction.run(_CLEAR_STALE, {"listing_ids": [one.listing_id for one in found]})
+        return found
+
+    def lock_wanting_push(self, account: str, limit: int) -> list[Listing]:
+        found = self._lock_chosen(
+            _WANTING_IDS, {"account": account, "limit": limit}, lambda one: one.wants_push
+        )
+        return in_push_order(found)
+
+    def lock_look_due(self, account: str, *, at: datetime, limit: int) -> list[Listing]:
+        return self._lock_chosen(
+            _LOOK_DUE_IDS,
+            {"account": account, "at": at, "limit": limit},
+            lambda one: one.in_flight is None and one.look is None,
+        )
+
+    def lock_looked(self, account: str, *, until: datetime, limit: int) -> list[Listing]:
+        return self._lock_chosen(
+            _LOOKED_IDS,
+            {"account": account, "until": until, "limit": limit},
+            lambda one: one.look is not None,
+        )
+
+    def lock_oldest(self, account: str, *, before: datetime, limit: int) -> list[Listing]:
+        return self._lock_chosen(
+            _OLDEST_IDS,
+            {"account": account, "before": before, "limit": limit},
+            lambda one: one.in_flight is None and one.look is None and one.look_due_at is None,
+        )
+
+    def next_look_at(self, account: str) -> datetime | None:
+        row = self._transaction.row(_NEXT_LOOK_AT, {"account": account})
+        micros = row[0] if row else None
+        return None if micros is None else from_micros(micros)
+
+    def save(self, listings: Sequence[Listing]) -> None:
+        if not listings:
+            return
+        known = self._policies(listings)
+        now = self._clock.now()
+        changed = [one for one in listings if known.get(one.listing_id) != _policy(one)]
+        _SAVE.run(self._transaction, [_row(one) for one in listings])
+        self._transaction.run_many(_ADD_POLICY, [_fact(one, now) for one in changed])
+        outdated = [
+            one.listing_id
+            for one in changed
+            if one.listing_id in known and known[one.listing_id][:3] != _policy(one)[:3]
+        ]
+        if outdated:  # another SKU, buffer or cap: desired must be computed anew
+            self._transaction.run(_MARK_STALE, {"listing_ids": outdated})
+        for one in changed:
+            self._known[one.listing_id] = _policy(one)
+
+    def _policies(self, saved: Sequence[Listing]) -> dict[str, _Policy]:
+        unread = [one.listing_id for one in saved if one.listing_id not in self._known]
+        if unread:
+            for row in self._transaction.rows(_POLICIES, {"listing_ids": unread}):
+                self._known[row.listing_id] = (row.sku, row.buffer, row.cap, row.desired)
+        return self._known
+
+    def _read(self, statement: Any, parameters: Parameters) -> list[Listing]:
+        found = [read_listing(row) for row in self._transaction.rows(statement, parameters)]
+        for one in found:
+            self._known[one.listing_id] = _policy(one)
+        return found
+
+    def _lock_chosen(
+        self,
+        chosen: Any,
+        parameters: Parameters,
+        still: Callable[[Listing], bool] | None = None,
+    ) -> list[Listing]:
+        """Choose without locks, lock by id, and keep, in the order chosen, what still applies."""
+        ids = [row.listing_id for row in self._transaction.rows(chosen, parameters)]
+        locked = self.lock(ids)
+        present = [locked[listing_id] for listing_id in ids if listing_id in locked]
+        return [one for one in present if still is None or still(one)]
+
+
+def read_listing(row: Any) -> Listing:
+    """The listing of a row of LISTING_COLUMNS."""
+    basis = look = flight = None
+    if row.basis_quantity is not None:
+        basis = Basis(quantity=row.basis_quantity, taken=row.basis_taken, at=row.basis_at)
+    if row.look_quantity is not None:
+        look = Basis(quantity=row.look_quantity, taken=row.look_taken, at=row.look_at)
+    if row.flight_push_id is not None:
+        flight = InFlight(
+            push_id=row.flight_push_id,
+            quantity=row.flight_quantity,
+            compare=row.flight_compare,
+            generation=row.flight_generation,
+            taken=row.flight_taken,
+            sent_at=row.flight_sent_at,
+        )
+    return Listing(
+        listing_id=row.listing_id,
+        account=row.account,
+        channel_listing_id=row.channel_listing_id,
+        channel_sku=row.channel_sku,
+        sku=row.sku,
+        buffer=row.buffer,
+        cap=row.cap,
+        desired=row.desired,
+        generation=row.generation,
+        sent=row.sent,
+        confirmed=row.confirmed,
+        confirmed_at=row.confirmed_at,
+        basis=basis,
+        taken=row.taken,
+        in_flight=flight,
+        look=look,
+        look_due_at=row.look_due_at,
+        looked_at=row.looked_at,
+        stale_count=row.stale_count,
+        held_reason=row.held_reason,
+        refused_reason=row.refused_reason,
+        refused_generation=row.refused_generation,
+    )
+
+
+def _row(one: Listing) -> Parameters:
+    basis, look, flight = one.basis, one.look, one.in_flight
+    push_delta = None
+    if one.wants_push and one.desired is not None and one.expected is not None:
+        push_delta = one.desired - one.expected
+    return {
+        "listing_id": one.listing_id,
+        "account": one.account,
+        "channel_listing_id": one.channel_listing_id,
+        "channel_sku": one.channel_sku,
+        "sku": one.sku,
+        "buffer": one.buffer,
+        "cap": one.cap,
+        "desired": one.desired,
+        "generation": one.generation,
+        "sent": one.sent,
+        "confirmed": one.confirmed,
+        "confirmed_at": one.confirmed_at,
+        "basis_quantity": basis and basis.quantity,
+        "basis_taken": basis and basis.taken,
+        "basis_at": basis and basis.at,
+        "taken": one.taken,
+        "flight_push_id": flight and flight.push_id,
+        "flight_quantity": flight and flight.quantity,
+        "flight_compare": flight and flight.compare,
+        "flight_generation": flight and flight.generation,
+        "flight_taken": flight and flight.taken,
+        "flight_sent_at": flight and flight.sent_at,
+        "look_quantity": look and look.quantity,
+        "look_taken": look and look.taken,
+        "look_at": look and look.at,
+        "look_due_at": one.look_due_at,
+        "looked_at": one.looked_at,
+        "stale_count": one.stale_count,
+        "held_reason": one.held_reason,
+        "refused_reason": one.refused_reason,
+        "refused_generation": one.refused_generation,
+        "is_stale": True,
+        "push_delta": push_delta,
+    }
+
+
+def _policy(one: Listing) -> _Policy:
+    return one.sku, one.buffer, one.cap, one.desired
+
+
+def _fact(one: Listing, at: datetime) -> Parameters:
+    return {
+        "listing_id": one.listing_id,
+        "account": one.account,
+        "sku": one.sku,
+        "buffer": one.buffer,
+        "cap": one.cap,
+        "desired": one.desired,
+        "generation": one.generation,
+        "at": at,
+    }

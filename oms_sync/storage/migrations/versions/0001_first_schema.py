@@ -1,0 +1,559 @@
+# ruff: noqa: PLR0915 - written by Alembic, and history
+"""The first schema.
+
+Revision ID: 0001
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0001"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.create_table(
+        "account_policies",
+        sa.Column("fact", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("account", sa.Text(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("connector", sa.Text(), nullable=False),
+        sa.Column("mode", sa.Text(), nullable=False),
+        sa.Column("locations", sa.Text(), nullable=False),
+        sa.Column("buffer", sa.Integer(), nullable=False),
+        sa.Column("cap", sa.Integer(), nullable=True),
+        sa.PrimaryKeyConstraint("fact", name=op.f("pk_account_policies")),
+    )
+    op.create_index(
+        "ix_account_policies_account_at", "account_policies", ["account", "at"], unique=False
+    )
+    op.create_table(
+        "account_tokens",
+        sa.Column("account", sa.Text(), nullable=False),
+        sa.Column("sealed", sa.LargeBinary(), nullable=False),
+        sa.Column("saved_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("account", name=op.f("pk_account_tokens")),
+    )
+    op.create_table(
+        "accounts",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("connector", sa.Text(), nullable=False),
+        sa.Column("first_connected_at", sa.BigInteger(), nullable=True),
+        sa.Column("backfilled_at", sa.BigInteger(), nullable=True),
+        sa.Column("is_paused", sa.Boolean(), nullable=False),
+        sa.Column("health", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("token_expires_at", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_accounts")),
+    )
+    op.create_table(
+        "feeds",
+        sa.Column("account", sa.Text(), nullable=False),
+        sa.Column("feed", sa.Text(), nullable=False),
+        sa.Column("cursor", sa.Text(), nullable=True),
+        sa.Column("since", sa.BigInteger(), nullable=False),
+        sa.Column("pass_started_at", sa.BigInteger(), nullable=True),
+        sa.Column("drained_at", sa.BigInteger(), nullable=True),
+        sa.Column("next_at", sa.BigInteger(), nullable=True),
+        sa.Column("is_finished", sa.Boolean(), nullable=False),
+        sa.PrimaryKeyConstraint("account", "feed", name=op.f("pk_feeds")),
+    )
+    op.create_table(
+        "hub_facts",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("value", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_hub_facts")),
+    )
+    op.create_table(
+        "inbox_messages",
+        sa.Column("message_id", sa.Text(), nullable=False),
+        sa.Column("account", sa.Text(), nullable=False),
+        sa.Column("topic", sa.Text(), nullable=False),
+        sa.Column("source", sa.Text(), nullable=False),
+        sa.Column("channel_order_id", sa.Text(), nullable=True),
+        sa.Column("received_at", sa.BigInteger(), nullable=False),
+        sa.Column("dedupe_key", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("settled_at", sa.BigInteger(), nullable=True),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("order_id", sa.Text(), nullable=True),
+        sa.Column("subject_id", sa.Text(), nullable=True),
+        sa.Column("data_key", sa.LargeBinary(), nullable=True),
+        sa.Column("sealed", sa.LargeBinary(), nullable=False),
+        sa.CheckConstraint(
+            "state IN ('new', 'done', 'dead', 'dropped')", name=op.f("ck_inbox_messages_state")
+        ),
+        sa.PrimaryKeyConstraint("message_id", name=op.f("pk_inbox_messages")),
+    )
+    op.create_index(
+        "ix_inbox_messages_state_received_at",
+        "inbox_messages",
+        ["state", "received_at"],
+        unique=False,
+    )
+    op.create_index(
+        "ix_inbox_messages_subject_id",
+        "inbox_messages",
+        ["subject_id"],
+        unique=False,
+        sqlite_where=sa.text("subject_id IS NOT NULL"),
+        postgresql_where=sa.text("subject_id IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_inbox_messages_waiting",
+        "inbox_messages",
+        ["account", "received_at", "message_id"],
+        unique=False,
+        sqlite_where=sa.text("state = 'new'"),
+        postgresql_where=sa.text("state = 'new'"),
+    )
+    op.create_index(
+        "ix_inbox_messages_waiting_order",
+        "inbox_messages",
+        ["account", "channel_order_id"],
+        unique=False,
+        sqlite_where=sa.text("state = 'new'"),
+        postgresql_where=sa.text("state = 'new'"),
+    )
+    op.create_index(
+        "uq_inbox_messages_waiting_hint",
+        "inbox_messages",
+        ["account", "topic", "dedupe_key"],
+        unique=True,
+        sqlite_where=sa.text("state = 'new' AND source = 'webhook'"),
+        postgresql_where=sa.text("state = 'new' AND source = 'webhook'"),
+    )
+    op.create_table(
+        "leases",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("owner", sa.Text(), nullable=False),
+        sa.Column("token", sa.Integer(), nullable=False),
+        sa.Column("expires_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_leases")),
+    )
+    op.create_table(
+        "ledger_totals",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("levels", sa.Integer(), nullable=False),
+        sa.Column("seal", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_ledger_totals")),
+    )
+    op.create_table(
+        "listing_policies",
+        sa.Column("fact", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("listing_id", sa.Text(), nullable=False),
+        sa.Column("account", sa.Text(), nullable=False),
+        sa.Column("sku", sa.Text(), nullable=True),
+        sa.Column("buffer", sa.Integer(), nullable=True),
+        sa.Column("cap", sa.Integer(), nullable=True),
+        sa.Column("desired", sa.Integer(), nullable=True),
+        sa.Column("generation", sa.Integer(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("fact", name=op.f("pk_listing_policies")),
+    )
+    op.create_index(
+        "ix_listing_policies_listing_id_at", "listing_policies", ["listing_id", "at"], unique=False
+    )
+    op.create_index("ix_listing_policies_sku_at", "listing_policies", ["sku", "at"], unique=False)
+    op.create_table(
+        "listings",
+        sa.Column("listing_id", sa.Text(), nullable=False),
+        sa.Column("account", sa.Text(), nullable=False),
+        sa.Column("channel_listing_id", sa.Text(), nullable=False),
+        sa.Column("channel_sku", sa.Text(), nullable=False),
+        sa.Column("sku", sa.Text(), nullable=True),
+        sa.Column("buffer", sa.Integer(), nullable=True),
+        sa.Column("cap", sa.Integer(), nullable=True),
+        sa.Column("desired", sa.Integer(), nullable=True),
+        sa.Column("generation", sa.Integer(), nullable=False),
+        sa.Column("sent", sa.Integer(), nullable=True),
+        sa.Column("confirmed", sa.Integer(), nullable=True),
+        sa.Column("confirmed_at", sa.BigInteger(), nullable=True),
+        sa.Column("basis_quantity", sa.Integer(), nullable=True),
+        sa.Column("basis_taken", sa.Integer(), nullable=True),
+        sa.Column("basis_at", sa.BigInteger(), nullable=True),
+        sa.Column("taken", sa.Integer(), nullable=False),
+        sa.Column("flight_push_id", sa.Text(), nullable=True),
+        sa.Column("flight_quantity", sa.Integer(), nullable=True),
+        sa.Column("flight_compare", sa.Integer(), nullable=True),
+        sa.Column("flight_generation", sa.Integer(), nullable=True),
+        sa.Column("flight_taken", sa.Integer(), nullable=True),
+        sa.Column("flight_sent_at", sa.BigInteger(), nullable=True),
+        sa.Column("look_quantity", sa.Integer(), nullable=True),
+        sa.Column("look_taken", sa.Integer(), nullable=True),
+        sa.Column("look_at", sa.BigInteger(), nullable=True),
+        sa.Column("look_due_at", sa.BigInteger(), nullable=True),
+        sa.Column("looked_at", sa.BigInteger(), nullable=True),
+        sa.Column("stale_count", sa.Integer(), nullable=False),
+        sa.Column("held_reason", sa.Text(), nullable=True),
+        sa.Column("refused_reason", sa.Text(), nullable=True),
+        sa.Column("refused_generation", sa.Integer(), nullable=True),
+        sa.Column("is_stale", sa.Boolean(), nullable=False),
+        sa.Column("push_delta", sa.Integer(), nullable=True),
+        sa.PrimaryKeyConstraint("listing_id", name=op.f("pk_listings")),
+        sa.UniqueConstraint(
+            "account", "channel_listing_id", name=op.f("uq_listings_account_channel_listing_id")
+        ),
+    )
+    op.create_index(
+        "ix_listings_account_channel_sku", "listings", ["account", "channel_sku"], unique=False
+    )
+    op.create_index(
+        "ix_listings_account_looked_at", "listings", ["account", "looked_at"], unique=False
+    )
+    op.create_index(
+        "ix_listings_in_flight",
+        "listings",
+        ["account"],
+        unique=False,
+        sqlite_where=sa.text("flight_push_id IS NOT NULL"),
+        postgresql_where=sa.text("flight_push_id IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_listings_looked",
+        "listings",
+        ["account"],
+        unique=False,
+        sqlite_where=sa.text("look_quantity IS NOT NULL"),
+        postgresql_where=sa.text("look_quantity IS NOT NULL"),
+    )
+    op.create_index("ix_listings_sku", "listings", ["sku"], unique=False)
+    op.create_index(
+        "ix_listings_stale",
+        "listings",
+        ["account"],
+        unique=False,
+        sqlite_where=sa.text("is_stale = 1"),
+        postgresql_where=sa.text("is_stale"),
+    )
+    op.create_index(
+        "ix_listings_wanting_push",
+        "listings",
+        ["account", "push_delta"],
+        unique=False,
+        sqlite_where=sa.text("push_delta IS NOT NULL"),
+        postgresql_where=sa.text("push_delta IS NOT NULL"),
+    )
+    op.create_table(
+        "orders",
+        sa.Column("order_id", sa.Text(), nullable=False),
+        sa.Column("account", sa.Text(), nullable=False),
+        sa.Column("channel_order_id", sa.Text(), nullable=False),
+        sa.Column("channel_order_number", sa.Text(), nullable=True),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("placed_at", sa.BigInteger(), nullable=False),
+        sa.Column("ship_by", sa.BigInteger(), nullable=True),
+        sa.Column("imported_at", sa.BigInteger(), nullable=False),
+        sa.Column("updated_at", sa.BigInteger(), nullable=False),
+        sa.Column("seen_at", sa.BigInteger(), nullable=False),
+        sa.Column("currency", sa.Text(), nullable=True),
+        sa.Column("total_minor", sa.BigInteger(), nullable=True),
+        sa.Column("is_reserve_due", sa.Boolean(), nullable=False),
+        sa.Column("payload_key", sa.Text(), nullable=False),
+        sa.Column("facts", sa.Text(), nullable=False),
+        sa.Column("holds", sa.Text(), nullable=False),
+        sa.Column("subject_id", sa.Text(), nullable=True),
+        sa.Column("personal", sa.LargeBinary(), nullable=True),
+        sa.PrimaryKeyConstraint("order_id", name=op.f("pk_orders")),
+        sa.UniqueConstraint(
+            "account", "channel_order_id", name=op.f("uq_orders_account_channel_order_id")
+        ),
+    )
+    op.create_index("ix_orders_placed_at", "orders", ["placed_at"], unique=False)
+    op.create_index(
+        "ix_orders_reserve_due",
+        "orders",
+        ["account", "placed_at"],
+        unique=False,
+        sqlite_where=sa.text("is_reserve_due = 1"),
+        postgresql_where=sa.text("is_reserve_due"),
+    )
+    op.create_index("ix_orders_state_ship_by", "orders", ["state", "ship_by"], unique=False)
+    op.create_index("ix_orders_subject_id", "orders", ["subject_id"], unique=False)
+    op.create_table(
+        "rereads",
+        sa.Column("account", sa.Text(), nullable=False),
+        sa.Column("channel_order_id", sa.Text(), nullable=False),
+        sa.Column("armed", sa.Integer(), nullable=False),
+        sa.Column("is_deletion", sa.Boolean(), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("due_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("account", "channel_order_id", name=op.f("pk_rereads")),
+    )
+    op.create_index("ix_rereads_account_due_at", "rereads", ["account", "due_at"], unique=False)
+    op.create_table(
+        "safety_policies",
+        sa.Column("fact", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("sku", sa.Text(), nullable=False),
+        sa.Column("location", sa.Text(), nullable=False),
+        sa.Column("units", sa.Integer(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("actor", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("fact", name=op.f("pk_safety_policies")),
+    )
+    op.create_index("ix_safety_policies_sku_at", "safety_policies", ["sku", "at"], unique=False)
+    op.create_table(
+        "skus",
+        sa.Column("sku", sa.Text(), nullable=False),
+        sa.Column("is_fill_due", sa.Boolean(), nullable=False),
+        sa.PrimaryKeyConstraint("sku", name=op.f("pk_skus")),
+        sqlite_with_rowid=False,
+    )
+    op.create_index(
+        "ix_skus_fill_due",
+        "skus",
+        ["sku"],
+        unique=False,
+        sqlite_where=sa.text("is_fill_due = 1"),
+        postgresql_where=sa.text("is_fill_due"),
+    )
+    op.create_table(
+        "stock_batches",
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("account", sa.Text(), nullable=False),
+        sa.Column("entries", sa.Text(), nullable=False),
+        sa.Column("sent_at", sa.BigInteger(), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("settled_at", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("key", name=op.f("pk_stock_batches")),
+    )
+    op.create_index(
+        "ix_stock_batches_open",
+        "stock_batches",
+        ["account", "sent_at"],
+        unique=False,
+        sqlite_where=sa.text("settled_at IS NULL"),
+        postgresql_where=sa.text("settled_at IS NULL"),
+    )
+    op.create_table(
+        "stock_movements",
+        sa.Column("sku", sa.Text(), nullable=False),
+        sa.Column("location", sa.Text(), nullable=False),
+        sa.Column("sequence", sa.Integer(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("on_hand_delta", sa.Integer(), nullable=False),
+        sa.Column("unavailable_delta", sa.Integer(), nullable=False),
+        sa.Column("reserved_delta", sa.Integer(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("source", sa.Text(), nullable=False),
+        sa.Column("actor", sa.Text(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("hash", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("sku", "location", "sequence", name=op.f("pk_stock_movements")),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("ix_stock_movements_source", "stock_movements", ["source"], unique=False)
+    op.create_table(
+        "stock_pushes",
+        sa.Column("fact", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("batch_key", sa.Text(), nullable=False),
+        sa.Column("channel_listing_id", sa.Text(), nullable=False),
+        sa.Column("quantity", sa.Integer(), nullable=True),
+        sa.Column("outcome", sa.Text(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("fact", name=op.f("pk_stock_pushes")),
+    )
+    op.create_index("ix_stock_pushes_batch_key", "stock_pushes", ["batch_key"], unique=False)
+    op.create_table(
+        "subjects",
+        sa.Column("subject_id", sa.Text(), nullable=False),
+        sa.Column("account", sa.Text(), nullable=False),
+        sa.Column("data_key", sa.LargeBinary(), nullable=True),
+        sa.PrimaryKeyConstraint("subject_id", name=op.f("pk_subjects")),
+    )
+    op.create_table(
+        "timeline",
+        sa.Column("event", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("actor", sa.Text(), nullable=False),
+        sa.Column("order_id", sa.Text(), nullable=True),
+        sa.Column("sku", sa.Text(), nullable=True),
+        sa.Column("account", sa.Text(), nullable=True),
+        sa.Column("detail", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("event", name=op.f("pk_timeline")),
+    )
+    op.create_index(
+        "ix_timeline_order_id",
+        "timeline",
+        ["order_id"],
+        unique=False,
+        sqlite_where=sa.text("order_id IS NOT NULL"),
+        postgresql_where=sa.text("order_id IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_timeline_sku",
+        "timeline",
+        ["sku"],
+        unique=False,
+        sqlite_where=sa.text("sku IS NOT NULL"),
+        postgresql_where=sa.text("sku IS NOT NULL"),
+    )
+    op.create_table(
+        "wakes",
+        sa.Column("wake", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("flow", sa.Text(), nullable=False),
+        sa.Column("account", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("wake", name=op.f("pk_wakes")),
+    )
+    op.create_table(
+        "order_lines",
+        sa.Column("line_id", sa.Text(), nullable=False),
+        sa.Column("order_id", sa.Text(), nullable=False),
+        sa.Column("channel_line_id", sa.Text(), nullable=False),
+        sa.Column("channel_listing_id", sa.Text(), nullable=True),
+        sa.Column("channel_sku", sa.Text(), nullable=True),
+        sa.Column("sku", sa.Text(), nullable=True),
+        sa.Column("listing_id", sa.Text(), nullable=True),
+        sa.Column("facts", sa.Text(), nullable=False),
+        sa.Column("quantity_reserved", sa.Integer(), nullable=False),
+        sa.Column("quantity_short", sa.Integer(), nullable=False),
+        sa.Column("shipped_here", sa.Integer(), nullable=False),
+        sa.Column("shipped_booked", sa.Integer(), nullable=False),
+        sa.Column("returned_booked", sa.Integer(), nullable=False),
+        sa.Column("taken_booked", sa.Integer(), nullable=False),
+        sa.CheckConstraint(
+            "quantity_reserved >= 0 AND quantity_short >= 0 AND shipped_here >= 0 "
+            "AND shipped_booked >= 0 AND returned_booked >= 0",
+            name=op.f("ck_order_lines_not_negative"),
+        ),
+        sa.ForeignKeyConstraint(
+            ["order_id"], ["orders.order_id"], name=op.f("fk_order_lines_order_id")
+        ),
+        sa.PrimaryKeyConstraint("line_id", name=op.f("pk_order_lines")),
+        sa.UniqueConstraint(
+            "order_id", "channel_line_id", name=op.f("uq_order_lines_order_id_channel_line_id")
+        ),
+    )
+    op.create_index(
+        "ix_order_lines_short",
+        "order_lines",
+        ["sku"],
+        unique=False,
+        sqlite_where=sa.text("quantity_short > 0"),
+        postgresql_where=sa.text("quantity_short > 0"),
+    )
+    op.create_index(
+        "ix_order_lines_unmapped",
+        "order_lines",
+        ["order_id"],
+        unique=False,
+        sqlite_where=sa.text("sku IS NULL"),
+        postgresql_where=sa.text("sku IS NULL"),
+    )
+    op.create_table(
+        "shipments",
+        sa.Column("shipment_id", sa.Text(), nullable=False),
+        sa.Column("order_id", sa.Text(), nullable=False),
+        sa.Column("account", sa.Text(), nullable=False),
+        sa.Column("channel_order_id", sa.Text(), nullable=False),
+        sa.Column("service", sa.Text(), nullable=True),
+        sa.Column("shipped_at", sa.BigInteger(), nullable=False),
+        sa.Column("added_at", sa.BigInteger(), nullable=False),
+        sa.Column("lines", sa.Text(), nullable=False),
+        sa.Column("packages", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["order_id"], ["orders.order_id"], name=op.f("fk_shipments_order_id")
+        ),
+        sa.PrimaryKeyConstraint("shipment_id", name=op.f("pk_shipments")),
+    )
+    op.create_index("ix_shipments_order_id", "shipments", ["order_id"], unique=False)
+    op.create_table(
+        "stock_levels",
+        sa.Column("sku", sa.Text(), nullable=False),
+        sa.Column("location", sa.Text(), nullable=False),
+        sa.Column("is_counted", sa.Boolean(), nullable=False),
+        sa.Column("on_hand", sa.Integer(), nullable=False),
+        sa.Column("unavailable", sa.Integer(), nullable=False),
+        sa.Column("reserved", sa.Integer(), nullable=False),
+        sa.Column("safety_stock", sa.Integer(), nullable=False),
+        sa.Column("sequence", sa.Integer(), nullable=False),
+        sa.Column("head", sa.Text(), nullable=False),
+        sa.Column("seal", sa.Text(), nullable=False),
+        sa.CheckConstraint(
+            "on_hand >= 0 AND unavailable >= 0 AND reserved >= 0 AND safety_stock >= 0",
+            name=op.f("ck_stock_levels_not_negative"),
+        ),
+        sa.CheckConstraint(
+            "reserved + unavailable <= on_hand", name=op.f("ck_stock_levels_within_on_hand")
+        ),
+        sa.ForeignKeyConstraint(["sku"], ["skus.sku"], name=op.f("fk_stock_levels_sku")),
+        sa.PrimaryKeyConstraint("sku", "location", name=op.f("pk_stock_levels")),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "reservations",
+        sa.Column("line_id", sa.Text(), nullable=False),
+        sa.Column("location", sa.Text(), nullable=False),
+        sa.Column("order_id", sa.Text(), nullable=False),
+        sa.Column("sku", sa.Text(), nullable=False),
+        sa.Column("units", sa.Integer(), nullable=False),
+        sa.CheckConstraint("units > 0", name=op.f("ck_reservations_positive")),
+        sa.ForeignKeyConstraint(
+            ["line_id"], ["order_lines.line_id"], name=op.f("fk_reservations_line_id")
+        ),
+        sa.PrimaryKeyConstraint("line_id", "location", name=op.f("pk_reservations")),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("ix_reservations_order_id", "reservations", ["order_id"], unique=False)
+    op.create_index(
+        "ix_reservations_sku_location", "reservations", ["sku", "location"], unique=False
+    )
+    op.create_table(
+        "shipment_pushes",
+        sa.Column("shipment_id", sa.Text(), nullable=False),
+        sa.Column("account", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("next_at", sa.BigInteger(), nullable=False),
+        sa.Column("confirmed_at", sa.BigInteger(), nullable=True),
+        sa.Column("channel_shipment_ids", sa.Text(), nullable=False),
+        sa.Column("error", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["shipment_id"], ["shipments.shipment_id"], name=op.f("fk_shipment_pushes_shipment_id")
+        ),
+        sa.PrimaryKeyConstraint("shipment_id", "account", name=op.f("pk_shipment_pushes")),
+    )
+    op.create_index(
+        "ix_shipment_pushes_untold",
+        "shipment_pushes",
+        ["account", "next_at"],
+        unique=False,
+        sqlite_where=sa.text("state IN ('waiting', 'sent')"),
+        postgresql_where=sa.text("state IN ('waiting', 'sent')"),
+    )
+
+
+def downgrade() -> None:
+    for table in (
+        "shipment_pushes",
+        "reservations",
+        "stock_levels",
+        "shipments",
+        "order_lines",
+        "wakes",
+        "timeline",
+        "subjects",
+        "stock_pushes",
+        "stock_movements",
+        "stock_batches",
+        "skus",
+        "safety_policies",
+        "rereads",
+        "orders",
+        "listings",
+        "listing_policies",
+        "ledger_totals",
+        "leases",
+        "inbox_messages",
+        "hub_facts",
+        "feeds",
+        "accounts",
+        "account_tokens",
+        "account_policies",
+    ):
+        op.drop_table(table)

@@ -1,0 +1,1 @@
+"""Each revision once, never edited after a release."""

@@ -1,0 +1,279 @@
+"""Canonical orders: loaded whole, saved in batches; reservations as rows of their own."""
+
+from collections.abc import Container, Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from oms_sync.domain.order import KnownLine, OrderState, Version
+from oms_sync.domain.values import ChannelRef, Sku
+from oms_sync.flows.records import StoredLine, StoredOrder
+from oms_sync.storage import codec
+from oms_sync.storage import order_statements as statements
+from oms_sync.storage.columns import plain
+from oms_sync.storage.connections import Parameters, Transaction
+from oms_sync.storage.crypto import KeyRing, seal_with, unseal_with
+from oms_sync.storage.vault import open_subject, subject_id, subject_keys
+
+
+class Orders:
+    """Implements the flows' port `Orders`."""
+
+    __slots__ = ("_keys", "_locked_skus", "_transaction")
+
+    def __init__(
+        self, transaction: Transaction, keys: KeyRing, locked_skus: Container[str]
+    ) -> None:
+        self._transaction = transaction
+        self._keys = keys
+        #: SKUs whose levels this unit of work has locked by now
+        self._locked_skus = locked_skus
+
+    def lock_by_channel_ids(self, account: str, ids: Sequence[str]) -> dict[str, StoredOrder]:
+        if not ids:
+            return {}
+        parameters = {"account": account, "channel_ids": list(ids)}
+        found = self._assemble(self._transaction.rows(statements.LOCK_BY_CHANNEL_ID, parameters))
+        return {one.known.ref.channel_order_id: one for one in found}
+
+    def lock(self, order_ids: Sequence[str]) -> dict[str, StoredOrder]:
+        return self._by_id(statements.LOCK_BY_ID, order_ids)
+
+    def load(self, order_ids: Sequence[str]) -> dict[str, StoredOrder]:
+        return self._by_id(statements.BY_ID, order_ids)
+
+    def lock_reserve_due(self, account: str, limit: int) -> list[StoredOrder]:
+        rows = self._transaction.rows(statements.DUE_IDS, {"account": account, "limit": limit})
+        locked = self.lock([row.order_id for row in rows])
+        due = [one for one in locked.values() if one.is_reserve_due]
+        return sorted(due, key=lambda one: (one.placed_at, one.order_id))
+
+    def short_order_ids(self, skus: Sequence[Sku], limit: int) -> list[str]:
+        if not skus:
+            return []
+        rows = self._transaction.rows(statements.SHORT_IDS, {"skus": list(skus), "limit": limit})
+        return [row.order_id for row in rows]
+
+    def ids_with_unmapped_lines(self, account: str, limit: int) -> list[str]:
+        rows = self._transaction.rows(statements.UNMAPPED_IDS, {"account": account, "limit": limit})
+        return [row.order_id for row in rows]
+
+    def add(self, orders: Sequence[StoredOrder]) -> None:
+        rows = self._order_rows(orders)
+        self._transaction.run_many(statements.ADD_ORDER, rows)
+        self._transaction.run_many(statements.ADD_LINE, _line_rows(orders))
+
+    def save(self, orders: Sequence[StoredOrder]) -> None:
+        rows = self._order_rows(orders)
+        for row in rows:
+            row["b_order_id"] = row.pop("order_id")
+            for name in ("account", "channel_order_id", "imported_at"):
+                del row[name]
+        self._transaction.run_many(statements.SAVE_ORDER, rows)
+        statements.SAVE_LINE.run(self._transaction, _line_rows(orders))
+
+    def save_reservations(self, orders: Sequence[StoredOrder]) -> None:
+        self._save_held(orders)
+        self._transaction.run_many(
+            statements.BOOK_LINE,
+            [
+                {
+                    "b_line_id": line.line_id,
+                    "quantity_reserved": sum(line.held.values()),
+                    "quantity_short": line.quantity_short,
+                    "shipped_here": line.shipped_here,
+                    "shipped_booked": line.shipped_booked,
+                    "returned_booked": line.returned_booked,
+                }
+                for order in orders
+                for line in order.lines
+            ],
+        )
+        self._transaction.run_many(
+            statements.BOOK_ORDER,
+            [
+                {
+                    "b_order_id": order.order_id,
+                    "state": str(order.state),
+                    "is_reserve_due": order.is_reserve_due,
+                }
+                for order in orders
+            ],
+        )
+
+    def save_filled(self, orders: Sequence[StoredOrder]) -> None:
+        # Lines of other SKUs may be in other hands this moment: they are not written.
+        orders = [
+            replace(order, lines=tuple(one for one in order.lines if one.sku in self._locked_skus))
+            for order in orders
+        ]
+        self._save_held(orders)
+        self._transaction.run_many(
+            statements.FILL_LINE,
+            [
+                {
+                    "b_line_id": line.line_id,
+                    "quantity_reserved": sum(line.held.values()),
+                    "quantity_short": line.quantity_short,
+                }
+                for order in orders
+                for line in order.lines
+            ],
+        )
+
+    def ids_by_channel_ids(self, account: str, ids: Iterable[str]) -> dict[str, str]:
+        parameters = {"account": account, "channel_ids": list(ids)}
+        rows = (
+            self._transaction.rows(statements.IDS, parameters) if parameters["channel_ids"] else ()
+        )
+        return {row.channel_order_id: row.order_id for row in rows}
+
+    def _save_held(self, orders: Sequence[StoredOrder]) -> None:
+        """Bring the reservation rows of these orders' lines to what the lines hold."""
+        if not orders:
+            return
+        held = self._held([order.order_id for order in orders])
+        gone, fresh = [], []
+        for order in orders:
+            for line in order.lines:
+                now = {place: units for place, units in line.held.items() if units}
+                if now == held.get(line.line_id, {}):
+                    continue
+                if line.line_id in held:
+                    gone.append(line.line_id)
+                fresh += [
+                    {
+                        "line_id": line.line_id,
+                        "location": place,
+                        "order_id": order.order_id,
+                        "sku": line.sku,
+                        "units": units,
+                    }
+                    for place, units in now.items()
+                ]
+        if gone:
+            self._transaction.run(statements.FORGET_HELD, {"line_ids": gone})
+        self._transaction.run_many(statements.HOLD, fresh)
+
+    def _held(self, order_ids: list[str]) -> dict[str, dict[str, int]]:
+        held: dict[str, dict[str, int]] = {}
+        for line_id, location, units in self._transaction.rows(
+            statements.HELD, {"order_ids": order_ids}
+        ):
+            held.setdefault(line_id, {})[location] = units
+        return held
+
+    def _by_id(self, statement: Any, order_ids: Sequence[str]) -> dict[str, StoredOrder]:
+        if not order_ids:
+            return {}
+        rows = self._transaction.rows(statement, {"order_ids": list(order_ids)})
+        return {one.order_id: one for one in self._assemble(rows)}
+
+    def _assemble(self, rows: Sequence[Any]) -> list[StoredOrder]:
+        if not rows:
+            return []
+        parameters = {"order_ids": [row.order_id for row in rows]}
+        held = self._held(parameters["order_ids"])
+        lines: dict[str, list[tuple[KnownLine, StoredLine]]] = {}
+        for row in self._transaction.rows(statements.LINES, parameters):
+            stored = StoredLine(
+                line_id=row.line_id,
+                channel_line_id=row.channel_line_id,
+                sku=row.sku,
+                listing_id=row.listing_id,
+                held=held.get(row.line_id, {}),
+                quantity_short=row.quantity_short,
+                shipped_here=row.shipped_here,
+                shipped_booked=row.shipped_booked,
+                returned_booked=row.returned_booked,
+                taken_booked=row.taken_booked,
+            )
+            lines.setdefault(row.order_id, []).append((codec.read_line(row.facts), stored))
+        return [self._order(row, lines.get(row.order_id, [])) for row in rows]
+
+    def _order(self, row: Any, lines: list[tuple[KnownLine, StoredLine]]) -> StoredOrder:
+        # The domain keeps lines in code point order of their channel ids.
+        lines.sort(key=lambda pair: pair[1].channel_line_id)
+        people = None
+        if row.personal is not None and row.data_key is not None:
+            key = open_subject(self._keys, row.subject_id, row.data_key)
+            people = unseal_with(key, row.personal, f"order {row.order_id}")
+        read = codec.read_order(
+            ChannelRef(account=row.account, channel_order_id=row.channel_order_id),
+            Version(row.updated_at, row.seen_at),
+            row.facts,
+            people,
+        )
+        return StoredOrder(
+            order_id=row.order_id,
+            known=read(tuple(known for known, _ in lines)),
+            state=OrderState(row.state),
+            lines=tuple(stored for _, stored in lines),
+            holds=codec.read_holds(row.holds),
+            is_reserve_due=row.is_reserve_due,
+            payload_key=row.payload_key,
+            imported_at=row.imported_at,
+        )
+
+    def _order_rows(self, orders: Sequence[StoredOrder]) -> list[Parameters]:
+        subjects = [subject_id(self._keys, one.known, one.order_id) for one in orders]
+        people = [codec.write_people(one.known.facts) for one in orders]
+        keys = subject_keys(
+            self._transaction,
+            self._keys,
+            {
+                subject: one.known.ref.account
+                for subject, one, who in zip(subjects, orders, people, strict=True)
+                if who is not None
+            },
+        )
+        rows = []
+        for one, subject, who in zip(orders, subjects, people, strict=True):
+            key = keys.get(subject) if who is not None else None
+            sealed = seal_with(key, who, f"order {one.order_id}") if key and who else None
+            rows.append(_order_row(one) | {"subject_id": subject, "personal": sealed})
+        return rows
+
+
+def _order_row(order: StoredOrder) -> Parameters:
+    known, facts = order.known, order.known.facts
+    return {
+        "order_id": order.order_id,
+        "account": known.ref.account,
+        "channel_order_id": known.ref.channel_order_id,
+        "channel_order_number": plain(facts.channel_order_number),
+        "state": str(order.state),
+        "placed_at": order.placed_at,
+        "ship_by": facts.ship_by,
+        "imported_at": order.imported_at,
+        "updated_at": known.version.at,
+        "seen_at": known.version.seen_at,
+        "currency": facts.currency,
+        "total_minor": codec.minor_units(facts.total),
+        "is_reserve_due": order.is_reserve_due,
+        "payload_key": order.payload_key,
+        "facts": codec.write_facts(known),
+        "holds": codec.write_holds(order.holds),
+    }
+
+
+def _line_rows(orders: Sequence[StoredOrder]) -> list[Parameters]:
+    return [
+        {
+            "line_id": line.line_id,
+            "order_id": order.order_id,
+            "channel_line_id": line.channel_line_id,
+            "channel_listing_id": plain(known.line.channel_listing_id),
+            "channel_sku": plain(known.line.channel_sku),
+            "sku": line.sku,
+            "listing_id": line.listing_id,
+            "facts": codec.write_line(known),
+            "quantity_reserved": 0,
+            "quantity_short": line.quantity_short,
+            "shipped_here": line.shipped_here,
+            "shipped_booked": line.shipped_booked,
+            "returned_booked": line.returned_booked,
+            "taken_booked": line.taken_booked,
+        }
+        for order in orders
+        for known, line in zip(order.known.lines, order.lines, strict=True)
+    ]

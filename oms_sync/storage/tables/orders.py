@@ -1,0 +1,144 @@
+"""Tables of orders: facts, lines, reservations, shipments and how far channels were told."""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy import text as sql
+
+from oms_sync.storage.columns import Instant
+from oms_sync.storage.tables.base import METADATA
+
+_DUE = sql("is_reserve_due")
+_DUE_SQLITE = sql("is_reserve_due = 1")  # as SQLite, without booleans, is asked
+_SHORT = sql("quantity_short > 0")
+_UNMAPPED = sql("sku IS NULL")
+_UNTOLD = sql("state IN ('waiting', 'sent')")
+
+#: canonical orders; `facts` holds no personal data, `personal` is encrypted for its subject
+orders = Table(
+    "orders",
+    METADATA,
+    Column("order_id", Text, primary_key=True),
+    Column("account", Text, nullable=False),
+    Column("channel_order_id", Text, nullable=False),
+    Column("channel_order_number", Text),
+    Column("state", Text, nullable=False),
+    Column("placed_at", Instant, nullable=False),
+    Column("ship_by", Instant),
+    Column("imported_at", Instant, nullable=False),
+    #: the channel's own time of the newest sight
+    Column("updated_at", Instant, nullable=False),
+    Column("seen_at", Instant, nullable=False),
+    Column("currency", Text),
+    Column("total_minor", BigInteger),
+    Column("is_reserve_due", Boolean, nullable=False),
+    Column("payload_key", Text, nullable=False),
+    Column("facts", Text, nullable=False),
+    Column("holds", Text, nullable=False),
+    Column("subject_id", Text),
+    Column("personal", LargeBinary),
+    UniqueConstraint("account", "channel_order_id"),
+    Index(
+        "ix_orders_reserve_due",
+        "account",
+        "placed_at",
+        sqlite_where=_DUE_SQLITE,
+        postgresql_where=_DUE,
+    ),
+    Index("ix_orders_placed_at", "placed_at"),
+    Index("ix_orders_state_ship_by", "state", "ship_by"),
+    Index("ix_orders_subject_id", "subject_id"),
+)
+
+#: what the channel says of each line, and what this hub booked for it
+order_lines = Table(
+    "order_lines",
+    METADATA,
+    Column("line_id", Text, primary_key=True),
+    Column("order_id", Text, ForeignKey("orders.order_id"), nullable=False),
+    Column("channel_line_id", Text, nullable=False),
+    Column("channel_listing_id", Text),
+    Column("channel_sku", Text),
+    Column("sku", Text),
+    Column("listing_id", Text),
+    Column("facts", Text, nullable=False),
+    #: the sum of the line's reservations
+    Column("quantity_reserved", Integer, nullable=False),
+    Column("quantity_short", Integer, nullable=False),
+    Column("shipped_here", Integer, nullable=False),
+    Column("shipped_booked", Integer, nullable=False),
+    Column("returned_booked", Integer, nullable=False),
+    Column("taken_booked", Integer, nullable=False),
+    CheckConstraint(
+        "quantity_reserved >= 0 AND quantity_short >= 0 AND shipped_here >= 0 "
+        "AND shipped_booked >= 0 AND returned_booked >= 0",
+        name="not_negative",
+    ),
+    UniqueConstraint("order_id", "channel_line_id"),
+    Index("ix_order_lines_short", "sku", sqlite_where=_SHORT, postgresql_where=_SHORT),
+    Index(
+        "ix_order_lines_unmapped", "order_id", sqlite_where=_UNMAPPED, postgresql_where=_UNMAPPED
+    ),
+)
+
+#: units of a SKU at a location promised to an order line
+reservations = Table(
+    "reservations",
+    METADATA,
+    Column("line_id", Text, ForeignKey("order_lines.line_id"), primary_key=True),
+    Column("location", Text, primary_key=True),
+    Column("order_id", Text, nullable=False),
+    Column("sku", Text, nullable=False),
+    Column("units", Integer, nullable=False),
+    CheckConstraint("units > 0", name="positive"),
+    Index("ix_reservations_sku_location", "sku", "location"),
+    Index("ix_reservations_order_id", "order_id"),
+    sqlite_with_rowid=False,
+)
+
+#: dispatches as we made them
+shipments = Table(
+    "shipments",
+    METADATA,
+    Column("shipment_id", Text, primary_key=True),
+    Column("order_id", Text, ForeignKey("orders.order_id"), nullable=False),
+    Column("account", Text, nullable=False),
+    Column("channel_order_id", Text, nullable=False),
+    Column("service", Text),
+    Column("shipped_at", Instant, nullable=False),
+    Column("added_at", Instant, nullable=False),
+    Column("lines", Text, nullable=False),
+    Column("packages", Text, nullable=False),
+    Index("ix_shipments_order_id", "order_id"),
+)
+
+#: how far an account was told of a shipment
+shipment_pushes = Table(
+    "shipment_pushes",
+    METADATA,
+    Column("shipment_id", Text, ForeignKey("shipments.shipment_id"), primary_key=True),
+    Column("account", Text, primary_key=True),
+    Column("state", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("next_at", Instant, nullable=False),
+    Column("confirmed_at", Instant),
+    Column("channel_shipment_ids", Text, nullable=False),
+    Column("error", Text, nullable=False),
+    Index(
+        "ix_shipment_pushes_untold",
+        "account",
+        "next_at",
+        sqlite_where=_UNTOLD,
+        postgresql_where=_UNTOLD,
+    ),
+)
