@@ -21,7 +21,9 @@ from oms_sync.flows.records import (
 )
 from oms_sync.sdk import (
     BadPayload,
+    Bug,
     Capability,
+    FixData,
     Hint,
     HintKind,
     OrderFeed,
@@ -40,6 +42,7 @@ ABSENT_WAIT_SECONDS = 1.0
 ABSENT_WAIT_SECONDS_MAX = 300.0
 #: a sale is often announced after the quantity it lowered: wait this long before looking
 LISTING_HINT_WAIT_SECONDS = 2.0
+ID_LENGTH_MAX = 255
 
 
 def run(context: FlowContext) -> FlowReport:
@@ -88,11 +91,8 @@ def _read_hints(context: FlowContext) -> int:
     with context.open_work() as work:
         messages = work.inbox.lock_new(account, [MessageSource.WEBHOOK], HINTS_MAX)
         for message in messages:
-            try:
-                hint = _hint(context, message)
-            except BadPayload as error:
-                work.inbox.bury(message.message_id, str(error), at=context.clock.now())
-                log.warning("message.dead_lettered", account=account, message=message.message_id)
+            hint = _hint(context, work, message)
+            if hint is None:
                 continue
             _follow(context, work, hint)
             work.inbox.settle([message.message_id], order_ids={})
@@ -101,10 +101,31 @@ def _read_hints(context: FlowContext) -> int:
         return len(messages)
 
 
-def _hint(context: FlowContext, message: InboxMessage) -> Hint:
-    if context.webhook is None:
-        raise BadPayload(f"{context.manifest.id} declares no webhooks, yet one came in")
-    return context.webhook.read_hint(message.headers, message.body)
+def _hint(context: FlowContext, work: UnitOfWork, message: InboxMessage) -> Hint | None:
+    """What the message says to look at; one that cannot be understood is buried with its bytes."""
+    account = context.account.name
+    try:
+        if context.webhook is None:
+            raise BadPayload(f"{context.manifest.id} declares no webhooks, yet one came in")
+        hint = context.webhook.read_hint(message.headers, message.body)
+        _check_named(hint)
+    except Exception as error:  # noqa: BLE001 - a connector's mistake costs one message only
+        reason = f"{type(error).__name__}: {error}"
+        work.inbox.bury(message.message_id, reason, at=context.clock.now())
+        context.metrics.count("messages_dead", account=account)
+        log.warning(
+            "message.dead_lettered", account=account, message=message.message_id, reason=reason
+        )
+        return None
+    return hint
+
+
+def _check_named(hint: Hint) -> None:
+    """Refuse an id that nothing can have: it would stop whoever is asked for it."""
+    if hint.kind in (HintKind.ACCOUNT, HintKind.NOTHING):
+        return
+    if not 0 < len(hint.object_id) <= ID_LENGTH_MAX or not hint.object_id.isprintable():
+        raise BadPayload(f"the hint names {hint.object_id[:60]!r}, which is no id")
 
 
 def _follow(context: FlowContext, work: UnitOfWork, hint: Hint) -> None:
@@ -144,11 +165,39 @@ def _reread(context: FlowContext) -> int:
         if context.is_stopping():
             break
         chunk = due[start : start + size]
-        seen_at = context.clock.now()
-        answers = context.session.read_orders_by_id([one.channel_order_id for one in chunk])
-        _store_answers(context, chunk, {raw.channel_order_id: raw for raw in answers}, seen_at)
+        _ask(context, chunk)
         done += len(chunk)
     return done
+
+
+def _ask(context: FlowContext, chunk: list[Reread]) -> None:
+    """Read some orders again. Where that fails for the orders' sake, each is asked for alone."""
+    seen_at = context.clock.now()
+    try:
+        answers = context.session.read_orders_by_id([one.channel_order_id for one in chunk])
+    except (FixData, Bug) as error:
+        if len(chunk) > 1:
+            for one in chunk:
+                _ask(context, [one])
+            return
+        log.warning(
+            "order.not_readable",
+            account=context.account.name,
+            channel_order_id=chunk[0].channel_order_id,
+            reason=str(error),
+        )
+        with context.open_work() as work:
+            _postpone(context, work, chunk[0])
+            work.commit()
+        return
+    _store_answers(context, chunk, {raw.channel_order_id: raw for raw in answers}, seen_at)
+
+
+def _postpone(context: FlowContext, work: UnitOfWork, reread: Reread) -> None:
+    tries = min(reread.attempts, ABSENT_TRIES_MAX)
+    wait = min(ABSENT_WAIT_SECONDS * 2.0**tries, ABSENT_WAIT_SECONDS_MAX)
+    until = context.clock.now() + timedelta(seconds=wait)
+    work.rereads.postpone(context.account.name, [reread], until=until)
 
 
 def _store_answers(
@@ -167,9 +216,7 @@ def _store_answers(
                 messages.append(_absence(account, reread, seen_at))
                 settled.append(reread)
             else:
-                wait = min(ABSENT_WAIT_SECONDS * 2**reread.attempts, ABSENT_WAIT_SECONDS_MAX)
-                until = context.clock.now() + timedelta(seconds=wait)
-                work.rereads.postpone(account, [reread], until=until)
+                _postpone(context, work, reread)
         work.inbox.add(messages)
         work.rereads.settle(account, settled)
         if messages:

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from oms_sync.domain.events import Event
-from oms_sync.domain.listing import Drift, Listing, accept_look, look, lose
+from oms_sync.domain.listing import Drift, Listing, accept_look, agree, is_look_expected, look, lose
 from oms_sync.domain.reservation import LevelKey
 from oms_sync.domain.stock import MovementKind, StockLevel, StockMovement, apply
 from oms_sync.domain.values import Sku
@@ -38,15 +38,22 @@ def look_at_due(context: FlowContext) -> int:
         with context.open_work() as work:
             current = work.listings.lock([one.listing_id for one in due])
             looked = []
+            taken_before = {one.listing_id: one.taken for one in due}
             for one in current.values():
                 quantity = reading.quantities.get(one.channel_listing_id)
+                if one.taken != taken_before[one.listing_id]:
+                    # A sale was imported while we looked: inside the quantity or not, nobody can
+                    # say. The look stays due.
+                    continue
                 if quantity is None:
                     log.warning("listing.not_found", account=account, listing=one.listing_id)
                     looked.append(lose(one, "the channel does not know this listing"))
                 else:
                     looked.append(look(one, quantity, read_at=reading.read_at, at=at))
             work.listings.save(looked)
-            work.feeds.hasten(account, OrderFeed.CHANGES, at=at)
+            # The pass that proves the look must begin when every order of its time is visible.
+            lag = timedelta(seconds=context.manifest.visibility_lag_seconds)
+            work.feeds.hasten(account, OrderFeed.CHANGES, at=at + lag)
             work.wake("ingest", account)
             work.commit()
         done += len(due)
@@ -59,7 +66,7 @@ def accept_looks(context: FlowContext) -> tuple[int, bool]:
     """Accept looks whose orders are imported; answers (accepted, do some still wait)."""
     account = context.account.name
     drained_at = _drained_at(context)
-    accepted = 0
+    accepted = _accept_agreeing(context)
     if drained_at is not None:
         until = drained_at - timedelta(seconds=context.manifest.visibility_lag_seconds)
         for _ in range(ROUNDS_MAX):
@@ -70,6 +77,23 @@ def accept_looks(context: FlowContext) -> tuple[int, bool]:
     with context.open_work() as work:
         waiting = work.listings.lock_looked(account, until=context.clock.now(), limit=1)
     return accepted, bool(waiting)
+
+
+def _accept_agreeing(context: FlowContext) -> int:
+    """Accept looks that show what the books expect: no order can be missing from them.
+
+    So a look that only confirms keeps no push waiting, and one that does not is settled as soon as
+    the sale behind it is imported.
+    """
+    with context.open_work() as work:
+        looked = work.listings.lock_looked(
+            context.account.name, until=context.clock.now(), limit=LOOKS_MAX
+        )
+        agreeing = [one for one in looked if is_look_expected(one)]
+        if agreeing:
+            work.listings.save([agree(one) for one in agreeing])
+            work.commit()
+    return len(agreeing)
 
 
 def _accept_batch(context: FlowContext, until: datetime) -> int:

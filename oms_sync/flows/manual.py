@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from oms_sync.domain.errors import InvalidValue
 from oms_sync.domain.order import LineSight, OrderFacts, OrderSight, OrderState, Version
-from oms_sync.domain.values import Address, Money, Person
+from oms_sync.domain.values import Address, Money, Person, parse_sku
 from oms_sync.sdk import BadPayload
 
 MANUAL = "manual"
@@ -47,7 +48,14 @@ def parse_manual_order(body: bytes, seen_at: datetime) -> OrderSight:
             ),
             lines=lines,
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (
+        KeyError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        RecursionError,
+        InvalidValue,
+    ) as error:
         raise BadPayload(f"an imported order cannot be read: {error}") from error
 
 
@@ -55,7 +63,7 @@ def _line(line: Mapping[str, Any], currency: str) -> LineSight:
     price = line.get("unit_price")
     return LineSight(
         channel_line_id=line["line_id"],
-        channel_sku=line["sku"],
+        channel_sku=parse_sku(line["sku"]),
         title=line.get("title"),
         quantity_ordered=line["quantity"],
         quantity_cancelled=0,

@@ -4,7 +4,7 @@ One message that cannot be understood becomes a dead letter; it never stops the 
 reserved here: the order is marked, and `reserve` looks.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -63,7 +63,11 @@ def run(context: FlowContext) -> FlowReport:
         done += count
         if count < BATCH_MAX or context.is_stopping():
             break
-    done += _remap(context)
+    for _ in range(BATCHES_MAX):
+        count = _remap(context)
+        done += count
+        if count < REMAP_MAX or context.is_stopping():
+            break
     return FlowReport(done=done, is_more=done >= BATCH_MAX * BATCHES_MAX)
 
 
@@ -151,7 +155,8 @@ def _fold_order(
     is_gone = False
     for read in reads:
         if read.sight is None:
-            is_gone = True
+            # Should the order come back as it was, that is news: nothing counts as merged.
+            is_gone, payload_key = True, ""
             continue
         is_gone = False
         seen = first_sight(context.account.name, read.sight)
@@ -165,7 +170,8 @@ def _fold_order(
     )
     holds = tuple(hold for hold in order.holds if hold.code != GONE)
     if is_gone:
-        holds += (Hold(code=GONE, since=now, actor="hub"),)
+        known_gone = [hold for hold in order.holds if hold.code == GONE]
+        holds += (*known_gone, Hold(code=GONE, since=now, actor="hub"))[:1]
     return replace(order, known=known, payload_key=payload_key, holds=holds)
 
 
@@ -190,8 +196,8 @@ def _store(
         or replace(order, payload_key="", is_reserve_due=False)
         != replace(before, payload_key="", is_reserve_due=False)
     ]
-    booked, changed_listings = _book_taken(work, changed)
     known_ids = {order.order_id for order in stored.values()}
+    booked, changed_listings = _book_taken(work, changed, known_ids)
     work.orders.add([order for order in booked if order.order_id not in known_ids])
     work.orders.save([order for order in booked if order.order_id in known_ids])
     work.listings.save(changed_listings)
@@ -276,9 +282,12 @@ def _has_unmapped_sku(order: StoredOrder, counts: tuple[LineCounts, ...]) -> boo
 
 
 def _book_taken(
-    work: UnitOfWork, orders: list[StoredOrder]
+    work: UnitOfWork, orders: list[StoredOrder], known_ids: Collection[str]
 ) -> tuple[list[StoredOrder], list[Listing]]:
-    """Book into each listing the units its channel took or put back since the last look."""
+    """Book into each listing the units its channel took or put back since the last look.
+
+    An order new to us took its units when it was placed; what changed later, changed later.
+    """
     deltas: list[tuple[str, int, datetime]] = []
     booked = []
     for order in orders:
@@ -286,7 +295,8 @@ def _book_taken(
         for line, count in zip(order.lines, counts_of(order), strict=True):
             delta = count.taken - line.taken_booked if line.listing_id else 0
             if line.listing_id and delta:
-                at = order.placed_at if delta > 0 else order.known.version.at
+                is_new = order.order_id not in known_ids
+                at = order.placed_at if is_new else order.known.version.at
                 deltas.append((line.listing_id, delta, at))
                 line = replace(line, taken_booked=count.taken)  # noqa: PLW2901 - its new self
             lines.append(line)
@@ -307,6 +317,8 @@ def _tell(
     events = []
     for order in orders:
         before = stored.get(order.known.ref.channel_order_id)
+        if before is not None and _shown(order) == _shown(before):
+            continue  # the same was seen again, later
         detail: dict[str, str | int | None] = {
             "state": order.state.value,
             "holds": ", ".join(hold.code for hold in order.holds),
@@ -331,6 +343,12 @@ def _tell(
                 state=order.state.value,
             )
     work.timeline.add(events)
+
+
+def _shown(order: StoredOrder) -> tuple[object, ...]:
+    """What is worth telling of an order: everything but when it was seen."""
+    lines = tuple(known.line for known in order.known.lines)
+    return order.known.facts, lines, order.lines, order.holds, order.state
 
 
 def _remap(context: FlowContext) -> int:

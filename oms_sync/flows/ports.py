@@ -40,7 +40,8 @@ class Inbox(Protocol):
         """Store; answers how many were new.
 
         A hint equal to one not yet worked off collapses into it (database constraint). An order
-        payload equal to the one last merged into its order is skipped.
+        payload equal to the one last merged into its order is skipped, and so is one polled or
+        read again that is a dead letter (or, polled, was dropped).
         """
 
     def lock_new(
@@ -131,6 +132,9 @@ class Orders(Protocol):
         """Like `lock`, without the lock. What reservation books of a line changes only under the
         lock of its stock level, so reservation loads after it holds the levels.
         """
+
+    def ids_by_channel_ids(self, account: str, ids: Iterable[str]) -> dict[str, str]:
+        """Order ids of those that exist, by channel order id, without locks."""
 
     def ids_with_unmapped_lines(self, account: str, limit: int) -> list[str]:
         """Orders of the account with a line that has no SKU though a listing now has one."""
