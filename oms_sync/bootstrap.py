@@ -1,0 +1,397 @@
+"""The composition root: the only file that names both a port and its implementation.
+
+Commands open a desk, the daemon is a hub, a look-alike channel is a sandbox.
+"""
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import structlog
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from oms_sync.flows import ingest, normalise, push_stock, push_tracking, reconcile, reserve
+from oms_sync.flows.manual import MANUAL
+from oms_sync.flows.ports import UnitOfWork
+from oms_sync.flows.records import AccountProfile
+from oms_sync.runtime.clock import SystemClock, SystemIds
+from oms_sync.runtime.daemon import Daemon, DaemonParts
+from oms_sync.runtime.dispatch import LocalDispatcher
+from oms_sync.runtime.health import AccountHealth
+from oms_sync.runtime.leases import LeaseKeeper
+from oms_sync.runtime.logs import set_up_logs
+from oms_sync.runtime.metrics import NullMetrics, PrometheusMetrics
+from oms_sync.runtime.redaction import Redactor
+from oms_sync.runtime.registry import ConnectorUnavailable, Registry, load_registry
+from oms_sync.runtime.runner import FlowRunner, RunnerParts, flows_of
+from oms_sync.runtime.schedule import Schedule
+from oms_sync.runtime.sessions import AccountWiring, Sessions
+from oms_sync.runtime.settings import Settings, load_settings
+from oms_sync.runtime.signals import caught_signals
+from oms_sync.runtime.tend import TEND, Caretaker
+from oms_sync.runtime.wiring import Ground, profiles_of, wire, wire_all
+from oms_sync.sdk import Clock, Ids, Manifest, Session, WebhookPart
+from oms_sync.storage.crypto import load_key_ring
+from oms_sync.storage.engine import Storage, StorageOptions, open_storage
+from oms_sync.web.app import make_app
+from oms_sync.web.figures import metrics_renderer
+from oms_sync.web.health import DiskCheck, Readiness
+from oms_sync.web.inbox_writer import InboxWriter
+from oms_sync.web.limits import HEADER_BYTES_MAX, KEEP_ALIVE_SECONDS, bounded_protocol
+from oms_sync.web.listeners import GRACE_SECONDS, Listener, Listeners, bind
+from oms_sync.web.webhooks import WebhookParts, verifiers_of
+
+if TYPE_CHECKING:
+    from oms_sync.sdk.sandbox import Sandbox, SandboxOptions
+
+log = structlog.get_logger()
+
+FLOWS: Final = {
+    "ingest": ingest.run,
+    "normalise": normalise.run,
+    "reserve": reserve.run,
+    "push_stock": push_stock.run,
+    "push_tracking": push_tracking.run,
+    "reconcile": reconcile.run,
+}
+BACKLOG: Final = 1_024
+
+
+def _open_storage(settings: Settings, clock: Clock, ids: Ids, *, announces: bool) -> Storage:
+    return open_storage(
+        settings.database.url.get_secret_value(),
+        keys=load_key_ring(settings.keys.file),
+        clock=clock,
+        ids=ids,
+        options=StorageOptions(announces=announces),
+    )
+
+
+def _opener(storage: Storage) -> Callable[..., AbstractContextManager[UnitOfWork]]:
+    """Storage's unit of work as the flows' port; it takes a fence or nothing."""
+    return cast("Callable[..., AbstractContextManager[UnitOfWork]]", storage.open_work)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """What a command works with, beside a running daemon or without one."""
+
+    settings: Settings
+    storage: Storage
+    clock: Clock
+    ids: Ids
+    registry: Registry
+    profiles: Mapping[str, AccountProfile]
+    wire: Callable[[str], AccountWiring]
+
+    @property
+    def reports(self) -> Any:
+        """The read side."""
+        return self.storage.reports
+
+    def open_work(self) -> AbstractContextManager[UnitOfWork]:
+        """One transaction; its wakes reach the daemon."""
+        return _opener(self.storage)()
+
+    def open_session(self, account: str) -> Session:
+        """A session of the account's own; close it."""
+        return self.wire(account).open()
+
+    def manifest(self, account: str) -> Manifest:
+        """What the account's connector declares."""
+        return self.registry.get(self.profiles[account].connector).manifest
+
+    def webhook(self, account: str) -> WebhookPart | None:
+        """The webhook half of the account's connector."""
+        return self.registry.get(self.profiles[account].connector).load_webhook()
+
+
+@contextmanager
+def open_desk(config_path: Path, *, announces: bool = True) -> Iterator[Desk]:
+    """Open the configured hub for one command; raises ConfigError and StorageError."""
+    settings, registry, redactor = load_settings(config_path), load_registry(), Redactor()
+    clock, ids = SystemClock(), SystemIds()
+    # A command's standard error is the operator's: it says what went wrong, not what went on.
+    set_up_logs(level="warning", form=settings.logging.format, clock=clock, redactor=redactor)
+    storage = _open_storage(settings, clock, ids, announces=announces)
+    by_name = {account.name: account for account in settings.accounts}
+    ground = Ground(
+        settings=settings,
+        registry=registry,
+        tokens=storage.tokens,
+        clock=clock,
+        ids=ids,
+        metrics=NullMetrics(),
+        redactor=redactor,
+    )
+    try:
+        yield Desk(
+            settings=settings,
+            storage=storage,
+            clock=clock,
+            ids=ids,
+            registry=registry,
+            profiles=profiles_of(settings, registry),
+            wire=lambda account: wire(by_name[account], ground),
+        )
+    finally:
+        storage.close()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hub:
+    """A whole hub in this process: `start()` it, use `url`, `stop()` it."""
+
+    settings: Settings
+    storage: Storage
+    wirings: Mapping[str, AccountWiring]
+    runner: FlowRunner
+    dispatcher: LocalDispatcher
+    metrics: PrometheusMetrics
+    listeners: Listeners
+    daemon: Daemon
+
+    @property
+    def url(self) -> str:
+        """Where the hub's main listener is."""
+        return self.listeners.listeners[0].url
+
+    def start(self) -> None:
+        """Start everything."""
+        self.daemon.start()
+
+    def stop(self) -> bool:
+        """Drain and end; False when a run was left behind."""
+        return self.daemon.stop()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Wired:
+    """A hub half built: what its parts share."""
+
+    settings: Settings
+    storage: Storage
+    wirings: Mapping[str, AccountWiring]
+    profiles: Mapping[str, AccountProfile]
+    clock: Clock
+    ids: Ids
+    metrics: PrometheusMetrics
+    stopping: threading.Event
+
+
+def build_hub(settings: Settings, *, redactor: Redactor | None = None) -> Hub:
+    """Open the database and put a hub together; nothing runs and nobody is served yet.
+
+    Raises StorageError (a second daemon, another key ring) and StartRefused (a port in use).
+    """
+    stopping, ids, metrics = threading.Event(), SystemIds(), PrometheusMetrics()
+    clock, registry = SystemClock(stopping), load_registry()
+    storage = _open_storage(settings, clock, ids, announces=False)
+    try:
+        storage.claim_daemon()
+        ground = Ground(
+            settings=settings,
+            registry=registry,
+            tokens=storage.tokens,
+            clock=clock,
+            ids=ids,
+            metrics=metrics,
+            redactor=redactor or Redactor(),
+        )
+        wired = _Wired(
+            settings=settings,
+            storage=storage,
+            wirings=wire_all(ground),
+            profiles=profiles_of(settings, registry),
+            clock=clock,
+            ids=ids,
+            metrics=metrics,
+            stopping=stopping,
+        )
+        _take_over(wired)
+        storage.record_profiles(
+            profile for profile in wired.profiles.values() if profile.name != MANUAL
+        )
+        return _assemble(wired)
+    except BaseException:
+        storage.close()
+        raise
+
+
+def _take_over(wired: _Wired) -> None:
+    """The one daemon of a SQLite file knows that whoever held its flows' leases is dead."""
+    if not wired.settings.database.url.get_secret_value().startswith("sqlite"):
+        return
+    wired.storage.leases.clear(
+        f"{flow}:{account}"
+        for account, wiring in wired.wirings.items()
+        for flow in (*flows_of(wiring.manifest), TEND)
+    )
+
+
+def _assemble(wired: _Wired) -> Hub:
+    storage, clock, open_work = wired.storage, wired.clock, _opener(wired.storage)
+    health = AccountHealth(open_work, clock=clock, profiles=wired.profiles)
+    caretaker = Caretaker(wired.wirings, health=health)
+    sessions = Sessions(wired.wirings)
+    leases = LeaseKeeper(storage.leases, owner=wired.ids.new())
+    runner = FlowRunner(
+        RunnerParts(
+            flows={**FLOWS, TEND: caretaker.tend},
+            wirings=wired.wirings,
+            profiles=wired.profiles,
+            sessions=sessions,
+            health=health,
+            leases=leases,
+            open_work=open_work,
+            clock=clock,
+            ids=wired.ids,
+            metrics=wired.metrics,
+            is_stopping=wired.stopping.is_set,
+        )
+    )
+    schedule: Schedule
+    dispatcher = LocalDispatcher(
+        runner.run,
+        manifests={name: wiring.manifest for name, wiring in wired.wirings.items()},
+        on_next=lambda flow, account, when: schedule.at(flow, account, when),  # noqa: PLW0108
+    )
+    schedule = Schedule(dispatcher.wake, wirings=wired.wirings, clock=clock)
+    storage.on_wake.append(dispatcher.wake)
+    writer = InboxWriter(open_work)
+    disk = DiskCheck(_data_folder(wired.settings))
+    readiness = Readiness({"database": _database_check(storage), "disk": disk}, clock=clock)
+    listeners = _listeners(wired, readiness, _webhook_parts(wired, writer, disk))
+    daemon = Daemon(
+        DaemonParts(
+            accounts=tuple(wired.wirings),
+            dispatcher=dispatcher,
+            schedule=schedule,
+            leases=leases,
+            health=health,
+            caretaker=caretaker,
+            sessions=sessions,
+            ready=readiness,
+            servers=listeners,
+            writer=writer,
+            watch=storage.watch,
+            stopping=wired.stopping,
+            close=storage.close,
+        )
+    )
+    return Hub(
+        settings=wired.settings,
+        storage=storage,
+        wirings=wired.wirings,
+        runner=runner,
+        dispatcher=dispatcher,
+        metrics=wired.metrics,
+        listeners=listeners,
+        daemon=daemon,
+    )
+
+
+def run_hub(config_path: Path) -> int:
+    """`oms-sync run`: start, serve until a signal, drain; answers the exit status."""
+    settings, redactor = load_settings(config_path), Redactor()
+    set_up_logs(
+        level=settings.logging.level,
+        form=settings.logging.format,
+        clock=SystemClock(),
+        redactor=redactor,
+    )
+    return build_hub(settings, redactor=redactor).daemon.run()
+
+
+def _webhook_parts(wired: _Wired, writer: InboxWriter, disk: DiskCheck) -> WebhookParts:
+    return WebhookParts(
+        verifiers=verifiers_of(wired.wirings),
+        writer=writer,
+        clock=wired.clock,
+        metrics=wired.metrics,
+        is_accepting=lambda: disk.is_above_floor,
+    )
+
+
+def _listeners(wired: _Wired, readiness: Readiness, webhooks: WebhookParts) -> Listeners:
+    web, own = wired.settings.web, wired.settings.web.webhooks
+    main = make_app(
+        webhooks=None if own else webhooks,
+        readiness=readiness,
+        render_metrics=metrics_renderer(
+            wired.metrics, wired.storage.reports.accounts, clock=wired.clock
+        ),
+    )
+    served = [serve(main, host=web.host, port=web.port)]
+    if own is not None:
+        served.append(serve(make_app(webhooks=webhooks), host=own.host, port=own.port))
+    return Listeners(*served)
+
+
+def serve(app: Any, *, host: str, port: int, has_lifespan: bool = False) -> Listener:
+    """A listener for the application; the port is taken now, `start()` it."""
+    return _listen(app, bound=bind(host, port), has_lifespan=has_lifespan)
+
+
+def _listen(app: Any, *, bound: Any, has_lifespan: bool) -> Listener:
+    config = uvicorn.Config(
+        app,
+        http=bounded_protocol(H11Protocol),
+        ws="none",
+        lifespan="on" if has_lifespan else "off",
+        log_config=None,
+        log_level="error",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        backlog=BACKLOG,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+        h11_max_incomplete_event_size=HEADER_BYTES_MAX,
+    )
+    return Listener(uvicorn.Server(config), bound=bound, clock=SystemClock())
+
+
+def _database_check(storage: Storage) -> Callable[[], str | None]:
+    return lambda: "; ".join(storage.ready()) or None
+
+
+def _data_folder(settings: Settings) -> Path:
+    """Where the hub writes: beside its SQLite file, else beside its key ring."""
+    url = settings.database.url.get_secret_value()
+    path = Path(url.removeprefix("sqlite:///")) if url.startswith("sqlite") else settings.keys.file
+    return path.parent
+
+
+# --- look-alike channels -------------------------------------------------------------------------
+
+
+@contextmanager
+def open_sandbox(connector: str, options: "SandboxOptions") -> "Iterator[tuple[Sandbox, str]]":
+    """Serve a channel's look-alike for the length of the block: the sandbox and its URL."""
+    factory = load_registry().get(connector).load_sandbox()
+    if factory is None:
+        raise ConnectorUnavailable(f"the connector {connector!r} ships no sandbox")
+    bound = bind(options.host, options.port)
+    port: int = bound.getsockname()[1]
+    make: Callable[..., Sandbox] = factory
+    sandbox = make(replace(options, port=port), now=SystemClock().now)
+    listener = _listen(sandbox.app, bound=bound, has_lifespan=True)
+    listener.start()
+    try:
+        yield sandbox, listener.url
+    finally:
+        listener.stop()
+
+
+def run_sandbox(
+    connector: str, options: "SandboxOptions", *, on_ready: "Callable[[Sandbox, str], None]"
+) -> None:
+    """`oms-sync sandbox`: serve until a signal; `on_ready` prints what an operator needs."""
+    with caught_signals() as signals, open_sandbox(connector, options) as (sandbox, url):
+        on_ready(sandbox, url)
+        signals.wait(threading.Event())

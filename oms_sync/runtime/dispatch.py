@@ -1,0 +1,150 @@
+"""The port "run flow F for account A soon", and its engine inside one process.
+
+Wake-ups coalesce; one run at a time per (flow, account); a wake-up during a run runs it again.
+An account never gets so many threads that another has to wait for it.
+"""
+
+import threading
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Final, Protocol
+
+import structlog
+
+from oms_sync.runtime.runner import RunResult
+from oms_sync.sdk import Manifest
+
+log = structlog.get_logger()
+
+WORKERS_MAX: Final = 48
+WORKERS_PER_ACCOUNT_MIN: Final = 2
+WORKERS_PER_ACCOUNT_MAX: Final = 7
+#: flows that may page for long: they never take the last thread of their account, so that a
+#: push does not wait behind a back-fill
+LONG_FLOWS: Final = frozenset({"ingest", "reconcile", "tend"})
+
+Key = tuple[str, str]
+
+
+class Dispatcher(Protocol):
+    """Whoever wants a flow to look again says so here; a lost wake-up costs time, never data."""
+
+    def wake(self, flow: str, account: str) -> None:
+        """Run the flow for the account soon."""
+        ...
+
+
+class LocalDispatcher:
+    """Threads of this process. `run` never raises; `on_next` is told when a flow looks again."""
+
+    def __init__(
+        self,
+        run: Callable[[str, str], RunResult],
+        *,
+        manifests: Mapping[str, Manifest],
+        on_next: Callable[[str, str, datetime], None],
+    ) -> None:
+        self._run, self._on_next = run, on_next
+        self._excluded = {name: _exclusions(each) for name, each in manifests.items()}
+        share = WORKERS_MAX // max(1, len(manifests))
+        self._share = max(WORKERS_PER_ACCOUNT_MIN, min(WORKERS_PER_ACCOUNT_MAX, share))
+        self._workers_max = min(WORKERS_MAX, self._share * max(1, len(manifests)))
+        self._changed = threading.Condition()
+        #: keys to run, in the order they were woken
+        self._pending: dict[Key, None] = {}
+        self._running: set[Key] = set()
+        self._idle = 0
+        self._threads: list[threading.Thread] = []
+        self._is_started = self._is_stopping = False
+
+    def wake(self, flow: str, account: str) -> None:
+        """Run the flow for the account soon; an account not wired here is ignored."""
+        if account not in self._excluded:
+            return
+        with self._changed:
+            self._pending.setdefault((flow, account))
+            self._engage()
+
+    def start(self) -> None:
+        """Begin to run what was woken."""
+        with self._changed:
+            self._is_started = True
+            self._engage()
+
+    def stop(self, timeout_seconds: float) -> bool:
+        """Start nothing more and wait for what runs; False when something did not end in time."""
+        with self._changed:
+            self._is_stopping = True
+            self._pending.clear()
+            self._changed.notify_all()
+            return self._changed.wait_for(lambda: not self._running, timeout_seconds)
+
+    def running(self) -> list[Key]:
+        """What runs now."""
+        with self._changed:
+            return sorted(self._running)
+
+    def wait_idle(self, timeout_seconds: float) -> bool:
+        """Wait until nothing runs and nothing waits; timers may wake something afterwards."""
+        with self._changed:
+            return self._changed.wait_for(
+                lambda: not self._running and not self._pending, timeout_seconds
+            )
+
+    def _engage(self) -> None:
+        """Wake an idle thread for what may run, or start one; the condition is held."""
+        if not self._is_started or self._is_stopping or self._next() is None:
+            return
+        if self._idle == 0 and len(self._threads) < self._workers_max:
+            name = f"flow-{len(self._threads) + 1}"
+            thread = threading.Thread(target=self._work, name=name, daemon=True)
+            self._threads.append(thread)
+            thread.start()
+        self._changed.notify_all()
+
+    def _next(self) -> Key | None:
+        return next((key for key in self._pending if self._may_start(key)), None)
+
+    def _may_start(self, key: Key) -> bool:
+        flow, account = key
+        if key in self._running:
+            return False
+        beside = [other for other, name in self._running if name == account]
+        if any(frozenset((flow, other)) in self._excluded[account] for other in beside):
+            return False
+        return len(beside) < self._share - (1 if flow in LONG_FLOWS else 0)
+
+    def _work(self) -> None:
+        while (key := self._take()) is not None:
+            result = None
+            try:
+                result = self._run(*key)
+            finally:
+                self._finish(key, result)
+
+    def _take(self) -> Key | None:
+        with self._changed:
+            self._idle += 1
+            self._changed.wait_for(lambda: self._is_stopping or self._next() is not None)
+            self._idle -= 1
+            key = None if self._is_stopping else self._next()
+            if key is not None:
+                del self._pending[key]
+                self._running.add(key)
+                self._engage()  # the next one may start beside it
+            return key
+
+    def _finish(self, key: Key, result: RunResult | None) -> None:
+        with self._changed:
+            self._running.discard(key)
+            if result is not None and result.is_more and not self._is_stopping:
+                self._pending.setdefault(key)
+            self._engage()
+            self._changed.notify_all()
+            is_over = self._is_stopping
+        if result is not None and result.next_at is not None and not is_over:
+            self._on_next(*key, result.next_at)
+
+
+def _exclusions(manifest: Manifest) -> frozenset[frozenset[str]]:
+    return frozenset(frozenset(pair) for pair in manifest.exclusive_flows)

@@ -1,0 +1,140 @@
+"""Looking after an account: clock, token, permissions, subscriptions; said once, stored once."""
+
+import re
+from datetime import timedelta
+
+import pytest
+
+from oms_sync.flows.ports import FlowContext
+from oms_sync.runtime.health import AccountHealth
+from oms_sync.runtime.tend import TEND, Caretaker, ClockSkewed
+from oms_sync.sdk import AccountCheck, AuthFailed, Capability
+
+
+class _Session:
+    def __init__(self, clock) -> None:
+        self._clock = clock
+        self.skew = timedelta(0)
+        self.changes: dict = {}
+        self.subscribed: list[str] = []
+
+    def check(self) -> AccountCheck:
+        return AccountCheck(
+            channel_account="shop", channel_time=self._clock.now() - self.skew, **self.changes
+        )
+
+    def ensure_subscriptions(self, url: str) -> tuple[str, ...]:
+        self.subscribed.append(url)
+        return ("orders/create",) if len(self.subscribed) == 1 else ()
+
+
+@pytest.fixture
+def tended(clock, database, metrics, make_wiring):
+    """Tend an account with these traits; answers (session, caretaker, tend)."""
+
+    def make(**traits):
+        wiring = make_wiring("shop-a", **traits)
+        profiles = {"shop-a": wiring.profile}
+        health = AccountHealth(database.open_work, clock=clock, profiles=profiles)
+        caretaker = Caretaker({"shop-a": wiring}, health=health)
+        session = _Session(clock)
+        context = FlowContext(
+            account=wiring.profile,
+            profiles=profiles,
+            manifest=wiring.manifest,
+            session=session,
+            webhook=None,
+            open_work=database.open_work,
+            clock=clock,
+            ids=None,
+            metrics=metrics,
+            is_stopping=lambda: False,
+        )
+        return session, caretaker, health, lambda: caretaker.tend(context)
+
+    return make
+
+
+def _events(events, *levels):
+    return [line["event"] for line in events if line["log_level"] in levels]
+
+
+def test_the_end_of_the_token_is_kept_with_the_account(tended, clock, database):
+    session, _, _, tend = tended()
+    session.changes = {"token_expires_at": clock.now() + timedelta(hours=1)}
+    tend()
+    commits = database.commits
+    assert database.stored["shop-a"].token_expires_at == clock.now() + timedelta(hours=1)
+    tend()
+    assert database.commits == commits, "nothing changed, nothing is written"
+
+
+@pytest.mark.proves("O-09", "F31")
+@pytest.mark.parametrize(
+    ("seconds", "is_skewed"),
+    [(0, False), (299, False), (-299, False), (301, True), (-301, True), (86_400, True)],
+)
+def test_a_clock_more_than_five_minutes_off_is_refused(tended, seconds, is_skewed):
+    session, caretaker, _, tend = tended()
+    session.skew = timedelta(seconds=seconds)
+    if is_skewed:
+        with pytest.raises(ClockSkewed, match=re.escape(f"{seconds:+d} s")):
+            tend()
+    else:
+        tend()
+    assert caretaker.findings()["shop-a"].is_skewed is is_skewed
+
+
+@pytest.mark.proves("F30")
+def test_missing_permissions_and_warnings_are_said_once(tended, events):
+    session, _, _, tend = tended()
+    session.changes = {"missing_permissions": ("write_orders",), "warnings": ("old version",)}
+    for _ in range(3):
+        tend()
+    said = _events(events, "warning")
+    assert sorted(said) == ["account.permission_missed", "account.polled_only", "account.warned"]
+
+
+def test_subscriptions_are_made_with_the_accounts_own_url(tended, events):
+    url = "https://hub.example/webhooks/shop-a"
+    session, _, _, tend = tended(webhook_url=url)
+    tend()
+    tend()
+    assert session.subscribed == [url, url]
+    assert _events(events, "info") == ["account.subscribed"]
+
+
+@pytest.mark.parametrize(
+    "traits",
+    [
+        {"webhook_url": None},
+        {"webhook_url": "https://hub.example/webhooks/shop-a", "mode": "shadow"},
+    ],
+)
+def test_an_account_that_only_polls_says_so_once_and_writes_nothing(tended, events, traits):
+    session, _, _, tend = tended(**traits)
+    tend()
+    tend()
+    assert session.subscribed == []
+    assert _events(events, "warning") == ["account.polled_only"]
+
+
+@pytest.mark.proves("F29", "I-35")
+def test_credentials_that_are_accepted_again_end_needs_reauth(tended, database):
+    _, _, health, tend = tended()
+    health.failed("shop-a", "ingest", AuthFailed("revoked"))
+    assert health.state("shop-a") == "needs_reauth"
+    tend()
+    assert health.state("shop-a") == "ok"
+    assert database.stored["shop-a"].health == "ok"
+
+
+def test_a_connector_that_can_neither_check_nor_subscribe_is_simply_found(tended):
+    capabilities = frozenset({Capability.READ_ORDERS})
+    _, caretaker, _, tend = tended(capabilities=capabilities)
+    assert tend().done == 1
+    assert caretaker.findings()["shop-a"].skew_seconds is None
+
+
+def test_tending_is_a_flow_of_its_own_name():
+    assert TEND == "tend"
