@@ -1,0 +1,220 @@
+"""Reading orders: which ones a feed names, each one whole, and how far a feed has been read.
+
+A page of a feed lists ids; the orders themselves are then read by id, as for a single re-read. The
+cursor says how far; its watermark moves only when a pass is complete, and is never rounded up.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from connectors.shopify.client import Client
+from connectors.shopify.documents import LIST_FIRST, LIST_MAX
+from connectors.shopify.faults import CostTooHigh
+from oms_sync import sdk
+from oms_sync.sdk.strict_json import moment, number, read_json
+
+PAGE_ORDERS: Final = 50
+CHUNK_ORDERS: Final = 10
+#: pages of one nested list that are fetched before the order counts as not wholly readable
+MORE_PAGES_MAX: Final = 20
+#: the shop ends every list after 25,000 objects; a longer one is taken up anew by time
+LISTED_MAX: Final = 20_000
+_ID_DIGITS_MAX: Final = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cursor:
+    """How far a feed is read; all times are texts in the channel's clock."""
+
+    #: everything changed up to here was read by a complete pass
+    watermark: str | None = None
+    #: the running pass: its lower edge, its place in the list, the newest seen, where it ends
+    start: str | None = None
+    after: str | None = None
+    newest: str | None = None
+    until: str | None = None
+    listed: int = 0
+
+
+_BULK: Final = sdk.Priority.BULK
+#: feed → document, time it is sorted by, filter, priority
+_FEEDS: Final = {
+    sdk.OrderFeed.CHANGES: ("OrdersByChange", "updated_at", "", sdk.Priority.READ),
+    sdk.OrderFeed.SWEEP: ("OrdersByChange", "updated_at", "", _BULK),
+    sdk.OrderFeed.HISTORY: ("OrdersByAge", "created_at", "", _BULK),
+    sdk.OrderFeed.OPEN: ("OrdersByAge", "created_at", "status:open ", _BULK),
+}
+_FIELDS: Final = {"updated_at": "updatedAt", "created_at": "createdAt"}
+
+
+class OrderReader:
+    """Reads feeds and single orders through a client."""
+
+    def __init__(self, client: Client, *, api_version: str, overlap_seconds: float) -> None:
+        self._client, self._api_version = client, api_version
+        self._overlap = timedelta(seconds=overlap_seconds)
+
+    def page(self, feed: sdk.OrderFeed, cursor: str | None, since: datetime) -> sdk.OrderPage:
+        """The next page of `feed`."""
+        document, sorted_by, filters, priority = _FEEDS[feed]
+        place = _read_cursor(cursor)
+        if place.start is None:
+            place = replace(place, start=self._first_edge(feed, place, since))
+        query = {"query": f"{filters}{sorted_by}:>='{place.start}'", "after": place.after}
+        try:
+            answer = self._client.run_sized(document, query, PAGE_ORDERS, priority=priority)
+        except (sdk.BadPayload, CostTooHigh):
+            raise
+        except sdk.Bug as error:
+            if place.after is None:
+                raise
+            # The place in the list has expired: take the list up again by time.
+            place = _take_up(place, place.newest, str(error))
+            return sdk.OrderPage(orders=(), cursor=_write_cursor(place), is_last=False)
+        listed = answer.fields["orders"]
+        orders = self._read([number(each["id"]) for each in listed["nodes"]], priority)
+        place = _advance(place, listed, _FIELDS[sorted_by], answer.at)
+        is_last = place.start is None
+        return sdk.OrderPage(orders=orders, cursor=_write_cursor(place), is_last=is_last)
+
+    def by_id(self, channel_order_ids: Sequence[str]) -> tuple[sdk.RawOrder, ...]:
+        """The orders as they are now; unknown ids are gone."""
+        return self._read(list(channel_order_ids), sdk.Priority.READ)
+
+    def _first_edge(self, feed: sdk.OrderFeed, place: Cursor, since: datetime) -> str:
+        if feed is sdk.OrderFeed.CHANGES and place.watermark is not None:
+            return _stamp(datetime.fromisoformat(place.watermark) - self._overlap)
+        return _stamp(since)
+
+    def _read(self, ids: Sequence[str], priority: sdk.Priority) -> tuple[sdk.RawOrder, ...]:
+        found: dict[str, dict[str, Any]] = {}
+        waiting = [one for one in dict.fromkeys(ids) if _is_id(one)]
+        while waiting:  # each turn takes ids away, or halves the size, which ends at one
+            size = self._client.size("Orders", CHUNK_ORDERS)
+            gids = [f"gid://shopify/Order/{one}" for one in waiting[:size]]
+            try:
+                answer = self._client.run("Orders", {"ids": gids}, priority=priority)
+            except CostTooHigh:
+                self._client.halve("Orders", len(gids))
+                continue
+            for node in answer.fields["nodes"]:
+                if isinstance(node, dict) and "id" in node:
+                    found[number(node["id"])] = node
+            waiting = waiting[size:]
+        return tuple(self._raw(one, found.get(one), priority) for one in ids)
+
+    def _raw(
+        self, order_id: str, order: dict[str, Any] | None, priority: sdk.Priority
+    ) -> sdk.RawOrder:
+        if order is None:
+            return sdk.RawOrder(channel_order_id=order_id, payload=b"", is_gone=True)
+        try:
+            is_complete = self._complete(order, priority)
+        except (sdk.Bug, sdk.FixData):
+            # The rest of this one order cannot be had; it must not keep the others waiting.
+            is_complete = False
+        envelope = {"api_version": self._api_version, "is_complete": is_complete, "order": order}
+        payload = json.dumps(envelope, ensure_ascii=False, separators=(",", ":"))
+        return sdk.RawOrder(channel_order_id=order_id, payload=payload.encode())
+
+    def _complete(self, order: dict[str, Any], priority: sdk.Priority) -> bool:
+        more = More(self._client, priority)
+        whole = more.list(order, "refunds", "AllRefunds")
+        whole &= more.list(order, "fulfillments", "AllDispatches")
+        whole &= more.pages(order, "lineItems", "MoreLines")
+        whole &= more.pages(order, "fulfillmentOrders", "MoreWork")
+        works = order["fulfillmentOrders"]["nodes"]
+        for owners, field, document in (
+            (order["refunds"], "refundLineItems", "MoreRefundLines"),
+            (order["fulfillments"], "fulfillmentLineItems", "MoreDispatchLines"),
+            (works, "lineItems", "MoreWorkLines"),
+        ):
+            for owner in owners:
+                whole &= more.pages(owner, field, document)
+        return whole
+
+
+class More:
+    """Fetches what the first answer left out of nested lists, into the record itself."""
+
+    def __init__(self, client: Client, priority: sdk.Priority) -> None:
+        self._client, self._priority = client, priority
+
+    def pages(self, owner: dict[str, Any], field: str, document: str) -> bool:
+        """Complete the connection `field`; False when that is not possible."""
+        connection = owner[field]
+        for _ in range(MORE_PAGES_MAX):
+            page = connection["pageInfo"]
+            if not page["hasNextPage"]:
+                return True
+            variables = {"id": owner["id"], "after": page["endCursor"]}
+            answer = self._client.run(document, variables, priority=self._priority)
+            following = (answer.fields.get("node") or {}).get(field)
+            if following is None or following["pageInfo"]["endCursor"] == page["endCursor"]:
+                return False
+            connection["nodes"] += following["nodes"]
+            connection["pageInfo"] = following["pageInfo"]
+        return False
+
+    def list(self, owner: dict[str, Any], field: str, document: str) -> bool:
+        """Read the list `field` again when it may have been cut off."""
+        if len(owner[field]) < LIST_FIRST:
+            return True
+        answer = self._client.run(document, {"id": owner["id"]}, priority=self._priority)
+        whole = (answer.fields.get("order") or {}).get(field)
+        if whole is None:
+            return False
+        owner[field] = whole
+        return len(whole) < LIST_MAX
+
+
+def _advance(place: Cursor, connection: Mapping[str, Any], field: str, at: datetime) -> Cursor:
+    nodes, page = connection["nodes"], connection["pageInfo"]
+    until = place.until or _stamp(at)
+    newest = max((each[field] for each in nodes), key=moment, default=place.newest)
+    if place.newest and newest and moment(place.newest) > moment(newest):
+        newest = place.newest
+    is_past = bool(nodes) and moment(nodes[-1][field]) > moment(until)
+    if not page["hasNextPage"] or is_past:
+        mark = place.watermark
+        if newest and (mark is None or moment(newest) > moment(mark)):
+            mark = newest
+        return Cursor(watermark=mark)
+    place = replace(place, newest=newest, until=until)
+    if page["endCursor"] in (None, place.after):
+        return _take_up(place, newest, "the shop's list of orders goes round in circles")
+    listed = place.listed + len(nodes)
+    if listed >= LISTED_MAX:
+        return _take_up(place, newest, f"{LISTED_MAX} orders share one time")
+    return replace(place, after=page["endCursor"], listed=listed)
+
+
+def _take_up(place: Cursor, newest: str | None, reason: str) -> Cursor:
+    """Go on by time from the newest seen; lists are sorted, so everything before it was read."""
+    if newest is None or newest == place.start:
+        raise sdk.ChannelDown(f"reading orders from {place.start} on gets nowhere: {reason}")
+    return replace(place, start=newest, after=None, listed=0)
+
+
+def _is_id(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) <= _ID_DIGITS_MAX
+
+
+def _stamp(instant: datetime) -> str:
+    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")  # cut off, never rounded up
+
+
+def _read_cursor(cursor: str | None) -> Cursor:
+    if cursor is None:
+        return Cursor()
+    try:
+        return Cursor(**read_json(cursor.encode()))
+    except TypeError as error:
+        raise sdk.BadPayload(f"this is no cursor of ours: {cursor[:200]!r}") from error
+
+
+def _write_cursor(place: Cursor) -> str:
+    return json.dumps({name: value for name, value in asdict(place).items() if value})

@@ -1,0 +1,1 @@
+"""A Shopify shop on loopback that keeps its own truth; `app:create_sandbox` makes one."""

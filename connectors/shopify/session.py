@@ -1,0 +1,108 @@
+"""An opened Shopify account: joins reading, writing and translation behind the capabilities."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+
+from connectors.shopify import account
+from connectors.shopify.client import Client
+from connectors.shopify.orders import OrderReader
+from connectors.shopify.parse import parse_order
+from connectors.shopify.shipments import ShipmentDesk
+from connectors.shopify.stock import StockDesk
+from connectors.shopify.tokens import Credentials
+from connectors.shopify.wire import Wire
+from oms_sync import sdk
+
+
+def open_session(request: sdk.OpenRequest) -> "ShopifySession":
+    """Open one account; nothing is sent yet."""
+    return ShopifySession(request)
+
+
+class ShopifySession:
+    """See the capability Protocols of `oms_sync.sdk`."""
+
+    def __init__(self, request: sdk.OpenRequest) -> None:
+        settings = request.settings
+        base_url = (request.endpoint or f"https://{settings.shop}").rstrip("/")
+        wire = Wire(request.clock)
+        ids = settings.location_ids
+        known = [ids[code] for code in request.locations if code in ids]
+        self._unmapped = [code for code in request.locations if ids and code not in ids]
+        self._locations = frozenset(known)
+        self._shop: str = settings.shop
+        self._tables = request.tables
+        self._credentials = Credentials(request, base_url, wire)
+        self._client = Client(request, base_url, wire, self._credentials)
+        self._orders = OrderReader(
+            self._client, api_version=settings.api_version, overlap_seconds=request.overlap_seconds
+        )
+        self._stock = StockDesk(self._client, known)
+        self._shipments = ShipmentDesk(
+            self._client,
+            self._tables["carriers"],
+            locations=self._locations,
+            notify_buyer=settings.notify_buyer,
+        )
+
+    def close(self) -> None:
+        """Connections end with each call; there is nothing to give back."""
+
+    def check(self) -> sdk.AccountCheck:
+        with _understood():
+            self._credentials.token()
+            expires_at = self._credentials.expires_at
+            return account.check(self._client, self._shop, self._unmapped, expires_at)
+
+    def read_orders(
+        self, feed: sdk.OrderFeed, cursor: str | None, since: datetime
+    ) -> sdk.OrderPage:
+        with _understood():
+            return self._orders.page(feed, cursor, since)
+
+    def read_orders_by_id(self, channel_order_ids: Sequence[str]) -> tuple[sdk.RawOrder, ...]:
+        with _understood():
+            return self._orders.by_id(channel_order_ids)
+
+    def parse_order(self, payload: bytes, seen_at: datetime) -> sdk.OrderSight:
+        return parse_order(payload, seen_at, tables=self._tables, locations=self._locations)
+
+    def ensure_subscriptions(self, url: str) -> tuple[str, ...]:
+        with _understood():
+            return account.ensure_subscriptions(self._client, url)
+
+    def read_listings(self, cursor: str | None) -> sdk.ListingPage:
+        with _understood():
+            return self._stock.listings(cursor)
+
+    def read_stock(self, channel_listing_ids: Sequence[str]) -> sdk.StockReading:
+        with _understood():
+            return self._stock.read(channel_listing_ids)
+
+    def push_stock(self, batch: sdk.StockBatch) -> tuple[sdk.PushResult, ...]:
+        with _understood(is_write=True):
+            return self._stock.push(batch)
+
+    def read_shipments(self, channel_order_id: str) -> tuple[sdk.ChannelShipment, ...]:
+        with _understood():
+            return self._shipments.read(channel_order_id)
+
+    def push_shipment(self, shipment: sdk.OutgoingShipment) -> None:
+        with _understood(is_write=True):
+            self._shipments.push(shipment)
+
+
+@contextmanager
+def _understood(*, is_write: bool = False) -> Iterator[None]:
+    """An answer of another shape than the contract's is a BadPayload, not a traceback.
+
+    Where a write was sent, what it did is then unknown.
+    """
+    try:
+        yield
+    except sdk.ChannelError:
+        raise
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        message = f"the shop's answer has another shape than its contract says: {error!r}"[:300]
+        raise (sdk.OutcomeUnknown if is_write else sdk.BadPayload)(message) from error

@@ -1,0 +1,168 @@
+"""Webhooks: what is genuine, what it is about, and what is refused."""
+
+import gzip
+import json
+import os
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import SecretStr
+
+from connectors.shopify.webhook import WEBHOOK
+from oms_sync.sdk import BadPayload, Hint, HintKind
+
+VECTOR = (b'{"id":820982911946154508}', "qBvrsZF7RfB1iS6BX6IHqJTp5L911P7intnPeTPsH0I=")
+
+
+def _settings(present="hush", previous=None, client=None):
+    return SimpleNamespace(
+        webhook_secret=SecretStr(present) if present else None,
+        webhook_secret_previous=SecretStr(previous) if previous else None,
+        client_secret=SecretStr(client) if client else None,
+    )
+
+
+def _hint(topic, body):
+    encoded = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return WEBHOOK.read_hint({"x-shopify-topic": topic}, encoded)
+
+
+def test_the_published_vector_is_genuine_under_both_spellings():
+    body, signature = VECTOR
+    for name in ("x-shopify-hmac-sha256", "shopify-hmac-sha256"):
+        assert WEBHOOK.verify(_settings(), {name: signature}, body)
+
+
+@pytest.mark.proves("A06")
+def test_the_previous_secret_is_accepted_until_it_is_taken_away():
+    body, signature = VECTOR
+    headers = {"x-shopify-hmac-sha256": signature}
+    assert WEBHOOK.verify(_settings("new", "hush"), headers, body)
+    assert not WEBHOOK.verify(_settings("new"), headers, body)
+
+
+def test_the_apps_client_secret_signs_where_no_other_is_entered():
+    body, signature = VECTOR
+    headers = {"x-shopify-hmac-sha256": signature}
+    assert WEBHOOK.verify(_settings(None, client="hush"), headers, body)
+    assert not WEBHOOK.verify(_settings(None), headers, body)
+
+
+@pytest.mark.proves("A01", "A02", "A03", "A04", "A05")
+@pytest.mark.parametrize(
+    "signature",
+    ["", "é", "A" * 10_000, "not base64", "qBvrsZF7RfB1iS6BX6IHqJTp5L911P7intnPeTPsH0J=", "\udcff"],
+)
+def test_a_wrong_signature_is_refused(signature):
+    assert not WEBHOOK.verify(_settings(), {"x-shopify-hmac-sha256": signature}, VECTOR[0])
+    assert not WEBHOOK.verify(_settings(), {}, VECTOR[0])
+    changed = VECTOR[0] + b" "
+    assert not WEBHOOK.verify(_settings(), {"x-shopify-hmac-sha256": VECTOR[1]}, changed)
+
+
+@pytest.mark.parametrize(
+    ("topic", "body", "expected"),
+    [
+        ("orders/create", {"id": 7}, Hint(kind=HintKind.ORDER, object_id="7")),
+        ("Orders/Updated", {"id": 7}, Hint(kind=HintKind.ORDER, object_id="7")),
+        ("orders/delete", {"id": 7}, Hint(kind=HintKind.ORDER_DELETED, object_id="7")),
+        (
+            "orders/edited",
+            {"order_edit": {"order_id": 7}},
+            Hint(kind=HintKind.ORDER, object_id="7"),
+        ),
+        ("refunds/create", {"id": 1, "order_id": 7}, Hint(kind=HintKind.ORDER, object_id="7")),
+        ("fulfillments/update", {"order_id": 7}, Hint(kind=HintKind.ORDER, object_id="7")),
+        # fulfilment orders name no order: poll
+        (
+            "fulfillment_orders/placed_on_hold",
+            {"fulfillment_order": {"id": "gid://shopify/FulfillmentOrder/1"}},
+            Hint(kind=HintKind.ACCOUNT),
+        ),
+        (
+            "inventory_levels/update",
+            {"inventory_item_id": 5, "available": -2},
+            Hint(kind=HintKind.LISTING, object_id="gid://shopify/InventoryItem/5", quantity=-2),
+        ),
+        (
+            "inventory_levels/update",
+            {"inventory_item_id": 5, "available": None},
+            Hint(kind=HintKind.LISTING, object_id="gid://shopify/InventoryItem/5"),
+        ),
+        ("app/uninstalled", {"id": 1}, Hint(kind=HintKind.ACCOUNT)),
+        ("customers/redact", {"shop_id": 1}, Hint(kind=HintKind.NOTHING)),
+        ("something/new", {"id": 1}, Hint(kind=HintKind.NOTHING)),
+    ],
+)
+def test_each_topic_says_what_to_look_at(topic, body, expected):
+    assert _hint(topic, body) == expected
+
+
+@pytest.mark.proves("A13", "A24", "A25")
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"[]",
+        b"{}",
+        b"\xff",
+        b'{"id": "7"}',
+        b'{"id": true}',
+        b'{"id": -7}',
+        b'{"id": 1.5}',
+        b'{"id": NaN}',
+        b'{"id": 1e999}',
+        b'{"id": ' + b"9" * 5000 + b"}",
+        b'{"id": 1, "id": 2}',
+        b"[" * 100_000,
+        '{"id": "\uff17"}'.encode(),
+    ],
+)
+def test_a_body_without_a_plain_id_is_bad_payload(body):
+    with pytest.raises(BadPayload):
+        _hint("orders/updated", body)
+
+
+@pytest.mark.parametrize("quantity", [True, 1.5, "3", 10**12])
+def test_a_quantity_that_is_none_is_bad_payload(quantity):
+    with pytest.raises(BadPayload):
+        _hint("inventory_levels/update", {"inventory_item_id": 5, "available": quantity})
+
+
+@given(st.binary(max_size=200), st.sampled_from(["orders/create", "inventory_levels/update"]))
+def test_whatever_the_bytes_are_the_only_error_is_bad_payload(body, topic):
+    try:
+        hint = _hint(topic, body)
+    except BadPayload:
+        return
+    assert hint.object_id
+
+
+def _vendor_bodies():
+    folder = os.environ.get("OMS_SYNC_VENDOR_SPECS")
+    root = Path(folder or "/nonexistent") / "shopify"
+    if not root.is_dir():
+        pytest.skip("OMS_SYNC_VENDOR_SPECS names no folder")
+    found = []
+    for path in sorted((root / "webhooks" / "metadatas").rglob("*.json")):
+        body = json.loads(path.read_text(encoding="utf-8")).get("response")
+        found.append((f"{path.parent.name}/{path.stem}", body))
+    for path in sorted((root / "webhook-exemplars").rglob("*.json*")):
+        text = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        found.append((f"{path.parent.name}/{path.stem}", json.loads(text)))
+    return found
+
+
+def test_the_vendors_examples_are_understood():
+    bodies = _vendor_bodies()
+    assert len(bodies) > 50
+    for topic, body in bodies:
+        if not isinstance(body, dict):
+            continue
+        hint = _hint(topic, body)
+        assert hint.kind in HintKind, topic
+        if topic.startswith("orders/"):
+            assert hint.kind in (HintKind.ORDER, HintKind.ORDER_DELETED, HintKind.NOTHING), topic
