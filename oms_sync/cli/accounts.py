@@ -1,0 +1,174 @@
+"""`oms-sync accounts …`, and the online half of `oms-sync check`."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from oms_sync.cli.desk import command_context, open_desk
+from oms_sync.cli.output import Json, note, say, show_facts, show_json, show_table
+from oms_sync.flows.commands.context import CommandRefused
+from oms_sync.flows.manual import MANUAL
+
+if TYPE_CHECKING:
+    from oms_sync.bootstrap import Desk
+
+app = typer.Typer(help="Channel accounts: health, lag, and going live.", no_args_is_help=True)
+
+#: O-09: further apart than this, versions and windows cannot be trusted
+SKEW_SECONDS_MAX = 300
+
+_NEVER_RAN: dict[str, Any] = {
+    "state": "ok",
+    "reason": "the hub has not run with it yet",
+    "last_order_poll_at": None,
+    "cursor_age_seconds": None,
+    "first_connected_at": None,
+    "backfilled_at": None,
+    "token_expires_at": None,
+    "rate_budget": [],
+    "listings": 0,
+    "listings_behind": 0,
+    "shipments_behind": 0,
+    "dead_letters": 0,
+}
+
+Account = Annotated[str, typer.Argument(metavar="ACCOUNT", help="The account's name.")]
+
+
+@app.command("list")
+def list_accounts(context: typer.Context, as_json: Json = False) -> None:
+    """List every account with its health and how far behind it is."""
+    with open_desk(context) as desk:
+        found = _known_accounts(desk)
+    if as_json:
+        show_json(found)
+        return
+    columns = {
+        "name": "account",
+        "connector": "connector",
+        "mode": "mode",
+        "state": "state",
+        "last_order_poll_at": "last poll",
+        "listings": "listings#",
+        "listings_behind": "behind#",
+        "dead_letters": "dead#",
+        "reason": "reason",
+    }
+    show_table(columns, found, none="no accounts; add one to the configuration")
+
+
+@app.command("show")
+def show_account(context: typer.Context, account: Account, as_json: Json = False) -> None:
+    """Show one account: health, cursor, lag, token and rate budget."""
+    with open_desk(context) as desk:
+        command_context(desk).profile(account)
+        found = next((one for one in _known_accounts(desk) if one["name"] == account), None)
+    if found is None:
+        raise CommandRefused(f"account {account} takes orders from files, there is no channel")
+    if as_json:
+        show_json(found)
+        return
+    show_facts(found)
+
+
+@app.command("test")
+def check_one(context: typer.Context, account: Account, as_json: Json = False) -> None:
+    """Open an account and ask its channel who we are and what we may do."""
+    with open_desk(context) as desk:
+        command_context(desk).profile(account)
+        found = ask_channel(desk, account)
+    if as_json:
+        show_json(found)
+    else:
+        show_facts(found)
+    if found["problems"]:
+        raise typer.Exit(1)
+
+
+@app.command("pause")
+def pause_account(
+    context: typer.Context,
+    account: Account,
+    reason: Annotated[str, typer.Option("--reason", help="Why; shown with the account.")] = "",
+) -> None:
+    """Stop everything of an account until it is resumed, across restarts."""
+    from oms_sync.flows.commands.accounts import pause
+
+    with open_desk(context) as desk:
+        pause(command_context(desk), account, reason=reason)
+    say(f"account {account} is paused")
+
+
+@app.command("resume")
+def resume_account(context: typer.Context, account: Account) -> None:
+    """Let an account run again, after a pause or with new credentials."""
+    from oms_sync.flows.commands.accounts import resume
+
+    with open_desk(context) as desk:
+        resume(command_context(desk), account)
+    say(f"account {account} runs again")
+
+
+@app.command("preview")
+def preview_account(context: typer.Context, account: Account, as_json: Json = False) -> None:
+    """Show, listing by listing, what going live would change."""
+    from oms_sync.flows.commands.accounts import preview
+
+    with open_desk(context) as desk:
+        command_context(desk).profile(account)
+        found = preview(desk.reports.listings(account=account))
+    if as_json:
+        show_json(found)
+        return
+    columns = {
+        "channel_sku": "channel SKU",
+        "sku": "SKU",
+        "shows": "shows#",
+        "would_show": "would show#",
+        "change": "change#",
+        "action": "live would",
+    }
+    show_table(columns, found, none=f"{account} has no listings yet: oms-sync listings discover")
+    changed = sum(1 for one in found if one["change"])
+    note(f"{changed} of {len(found)} listings would change")
+
+
+def _known_accounts(desk: "Desk") -> list[dict[str, Any]]:
+    """What the hub knows of every account, and what is configured but never ran."""
+    found: list[dict[str, Any]] = desk.reports.accounts()
+    listed = {one["name"] for one in found}
+    fresh = [
+        {**_NEVER_RAN, "name": profile.name, "connector": profile.connector, "mode": profile.mode}
+        for profile in desk.profiles.values()
+        if profile.name not in listed and profile.name != MANUAL
+    ]
+    return sorted([*found, *fresh], key=lambda one: str(one["name"]))
+
+
+def ask_channel(desk: "Desk", account: str) -> dict[str, Any]:
+    """What the channel answers about the account; `problems` is empty when all is well."""
+    from oms_sync.sdk import AccountCheck, Capability
+
+    if account == MANUAL:
+        raise CommandRefused(f"account {account} takes orders from files, there is no channel")
+    if Capability.CHECK_ACCOUNT not in desk.manifest(account).capabilities:
+        return {"account": account, "problems": [], "note": "its connector checks nothing"}
+    session: Any = desk.open_session(account)
+    try:
+        check: AccountCheck = session.check()
+    finally:
+        session.close()
+    skew = (check.channel_time - desk.clock.now()).total_seconds()
+    problems = [f"permission missing: {name}" for name in check.missing_permissions]
+    if abs(skew) > SKEW_SECONDS_MAX:
+        problems.append(f"this machine's clock is {-skew:+.0f} s off the channel's; set it")
+    expires = check.token_expires_at
+    return {
+        "account": account,
+        "channel_account": check.channel_account,
+        "clock_skew_seconds": round(skew),
+        "token_expires_at": expires.strftime("%Y-%m-%dT%H:%M:%SZ") if expires else None,
+        "problems": problems,
+        "warnings": list(check.warnings),
+        **{name: value for name, value in check.detail.items() if name != "problems"},
+    }

@@ -1,0 +1,83 @@
+"""`oms-sync demo`: shops, buyers and a warehouse on one machine, and a closing statement.
+
+Everything is thrown away at the end; PostgreSQL instead of SQLite where the variable
+OMS_SYNC_DEMO_DATABASE holds the URL of an empty database.
+"""
+
+import json
+import os
+import sys
+from dataclasses import dataclass
+from typing import Final
+
+from oms_sync.cli.demo_faults import FaultLevel
+from oms_sync.cli.demo_play import Play, PlayOptions
+from oms_sync.cli.demo_stage import StageFailed, StageOptions, demo_accounts, open_stage
+from oms_sync.cli.demo_statement import Statement
+from oms_sync.cli.demo_view import open_view, show_statement
+from oms_sync.flows.commands.context import CommandRefused
+from oms_sync.runtime.registry import load_registry
+from oms_sync.runtime.signals import caught_signals
+
+DATABASE_VARIABLE: Final = "OMS_SYNC_DEMO_DATABASE"
+STATUS_CLEAN: Final = 0
+STATUS_UNCLEAN: Final = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DemoOptions:
+    """What the command line asked for."""
+
+    #: None until Ctrl-C
+    seconds: float | None = None
+    seed: int = 1
+    orders_per_second: float = 2.0
+    skus: int = 40
+    faults: FaultLevel = "none"
+    as_json: bool = False
+
+
+def run_demo(options: DemoOptions) -> int:
+    """Perform, print the statement, answer the exit status: 0 only when it is clean."""
+    statement = perform(options)
+    if options.as_json:
+        sys.stdout.write(json.dumps(statement.document(), ensure_ascii=False) + "\n")
+        sys.stdout.flush()
+    return STATUS_CLEAN if statement.is_clean else STATUS_UNCLEAN
+
+
+def perform(options: DemoOptions) -> Statement:
+    """The whole demo; with `as_json` people are spoken to on standard error."""
+    file = sys.stderr if options.as_json else sys.stdout
+    accounts = demo_accounts(load_registry())
+    if not accounts:
+        raise CommandRefused("no installed connector ships a sandbox: there is nothing to show")
+    staged = StageOptions(
+        accounts=accounts,
+        seed=options.seed,
+        skus=options.skus,
+        database_url=os.environ.get(DATABASE_VARIABLE) or None,
+        # The crowd buys as in large shops, whose plans allow far more calls than a small one's.
+        limits_published=False,
+    )
+    asked = PlayOptions(
+        seed=options.seed,
+        seconds=options.seconds,
+        orders_per_second=options.orders_per_second,
+        skus=options.skus,
+        faults=options.faults,
+    )
+    try:
+        with open_view(file) as view, open_stage(staged) as stage:
+            view.say(f"{' and '.join(accounts)} are open and share one stock; the hub starts …")
+            stage.start_hub()
+            view.say(f"hub ready after {stage.wait_ready():.1f} s at {stage.hub_url}/readyz")
+            with caught_signals() as signals, stage.open_desk() as desk:
+                statement = Play(stage, desk, asked, view).run(lambda: signals.count > 0)
+            stage.keeps_folder = not statement.is_clean
+    except StageFailed as error:
+        raise CommandRefused(str(error)) from error
+    show_statement(statement, file)
+    if stage.keeps_folder:
+        sys.stderr.write(f"logs and database are kept in {stage.folder}\n")
+    return statement
