@@ -24,6 +24,7 @@ from oms_sync.runtime.dispatch import LocalDispatcher
 from oms_sync.runtime.health import AccountHealth
 from oms_sync.runtime.leases import LeaseKeeper
 from oms_sync.runtime.logs import set_up_logs
+from oms_sync.runtime.memory import settle_memory
 from oms_sync.runtime.metrics import NullMetrics, PrometheusMetrics
 from oms_sync.runtime.redaction import Redactor
 from oms_sync.runtime.registry import ConnectorUnavailable, Registry, load_registry
@@ -33,7 +34,7 @@ from oms_sync.runtime.sessions import AccountWiring, Sessions
 from oms_sync.runtime.settings import Settings, load_settings
 from oms_sync.runtime.signals import caught_signals
 from oms_sync.runtime.tend import TEND, Caretaker
-from oms_sync.runtime.wiring import Ground, profiles_of, wire, wire_all
+from oms_sync.runtime.wiring import Ground, hide_secrets, profiles_of, wire, wire_all
 from oms_sync.sdk import Clock, Ids, Manifest, Session, WebhookPart
 from oms_sync.storage.crypto import load_key_ring
 from oms_sync.storage.engine import Storage, StorageOptions, open_storage
@@ -117,6 +118,7 @@ def open_desk(config_path: Path, *, announces: bool = True) -> Iterator[Desk]:
     clock, ids = SystemClock(), SystemIds()
     # A command's standard error is the operator's: it says what went wrong, not what went on.
     set_up_logs(level="warning", form=settings.logging.format, clock=clock, redactor=redactor)
+    hide_secrets(settings, redactor)
     storage = _open_storage(settings, clock, ids, announces=announces)
     by_name = {account.name: account for account in settings.accounts}
     ground = Ground(
@@ -189,7 +191,8 @@ def build_hub(settings: Settings, *, redactor: Redactor | None = None) -> Hub:
     Raises StorageError (a second daemon, another key ring) and StartRefused (a port in use).
     """
     stopping, ids, metrics = threading.Event(), SystemIds(), PrometheusMetrics()
-    clock, registry = SystemClock(stopping), load_registry()
+    clock, registry, redactor = SystemClock(stopping), load_registry(), redactor or Redactor()
+    hide_secrets(settings, redactor)
     storage = _open_storage(settings, clock, ids, announces=False)
     try:
         storage.claim_daemon()
@@ -200,7 +203,7 @@ def build_hub(settings: Settings, *, redactor: Redactor | None = None) -> Hub:
             clock=clock,
             ids=ids,
             metrics=metrics,
-            redactor=redactor or Redactor(),
+            redactor=redactor,
         )
         wired = _Wired(
             settings=settings,
@@ -304,7 +307,9 @@ def run_hub(config_path: Path) -> int:
         clock=SystemClock(),
         redactor=redactor,
     )
-    return build_hub(settings, redactor=redactor).daemon.run()
+    hub = build_hub(settings, redactor=redactor)
+    settle_memory()
+    return hub.daemon.run()
 
 
 def _webhook_parts(wired: _Wired, writer: InboxWriter, disk: DiskCheck) -> WebhookParts:

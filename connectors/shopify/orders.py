@@ -13,8 +13,9 @@ from typing import Any, Final
 from connectors.shopify.client import Client
 from connectors.shopify.documents import LIST_FIRST, LIST_MAX
 from connectors.shopify.faults import CostTooHigh
+from connectors.shopify.ids import number
 from oms_sync import sdk
-from oms_sync.sdk.strict_json import moment, number, read_json
+from oms_sync.sdk.strict_json import moment, read_json
 
 PAGE_ORDERS: Final = 50
 CHUNK_ORDERS: Final = 10

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+from connectors.shopify.ids import number
 from oms_sync import sdk
-from oms_sync.sdk.strict_json import moment, number, read_json
+from oms_sync.sdk.strict_json import moment, read_json
 
 Tables = Mapping[str, sdk.MappingTable]
 _DEAD_DISPATCHES: Final = frozenset({"CANCELLED", "ERROR", "FAILURE"})

@@ -145,6 +145,9 @@ def _result(
         outcome = sdk.PushOutcome.STALE
     elif code == _NOT_STOCKED:
         outcome = sdk.PushOutcome.NOT_APPLIED
+    elif not code:
+        # The shop names no reason, so none is known to last: look at it, then send it again.
+        outcome = sdk.PushOutcome.UNKNOWN
     return sdk.PushResult(
         channel_listing_id=listing_id,
         outcome=outcome,

@@ -38,6 +38,8 @@ class SandboxControl:
         self.account, self.base_url = account, base_url
         self._address = urlsplit(base_url).netloc
         self._own = threading.local()
+        self._lock = threading.Lock()
+        self._connections: set[http.client.HTTPConnection] = set()
 
     def place(self, purchase: Purchase) -> str:
         """Try to buy; answers the channel order id or raises Refused."""
@@ -121,6 +123,8 @@ class SandboxControl:
         if connection is None:
             connection = http.client.HTTPConnection(self._address, timeout=TIMEOUT_SECONDS)
             self._own.connection = connection
+            with self._lock:
+                self._connections.add(connection)
         return connection
 
     def close(self) -> None:
@@ -128,4 +132,13 @@ class SandboxControl:
         connection = getattr(self._own, "connection", None)
         self._own.connection = None
         if connection is not None:
+            with self._lock:
+                self._connections.discard(connection)
+            connection.close()
+
+    def close_all(self) -> None:
+        """Give back the connections of all threads; those must have ended."""
+        with self._lock:
+            connections, self._connections = self._connections, set()
+        for connection in connections:
             connection.close()

@@ -10,7 +10,16 @@ from datetime import datetime, timedelta
 import structlog
 
 from oms_sync.domain.events import Event
-from oms_sync.domain.listing import Drift, Listing, accept_look, agree, is_look_expected, look, lose
+from oms_sync.domain.listing import (
+    Drift,
+    DriftPolicy,
+    Listing,
+    accept_look,
+    agree,
+    is_look_expected,
+    look,
+    lose,
+)
 from oms_sync.domain.reservation import LevelKey
 from oms_sync.domain.stock import MovementKind, StockLevel, StockMovement, apply
 from oms_sync.domain.values import Sku
@@ -21,6 +30,7 @@ log = structlog.get_logger(__name__)
 
 LOOKS_MAX = 500
 ROUNDS_MAX = 50
+LOOK_AGAIN_SECONDS = 1.0
 
 
 def look_at_due(context: FlowContext) -> int:
@@ -33,18 +43,16 @@ def look_at_due(context: FlowContext) -> int:
             due = work.listings.lock_look_due(account, at=context.clock.now(), limit=size)
         if not due:
             break
-        at = context.clock.now()
+        at, taken = context.clock.now(), {one.listing_id: one.taken for one in due}
         reading = context.session.read_stock([one.channel_listing_id for one in due])
         with context.open_work() as work:
             current = work.listings.lock([one.listing_id for one in due])
             looked = []
-            taken_before = {one.listing_id: one.taken for one in due}
             for one in current.values():
-                quantity = reading.quantities.get(one.channel_listing_id)
-                if one.taken != taken_before[one.listing_id]:
-                    # A sale was imported while we looked: inside the quantity or not, nobody can
-                    # say. The look stays due.
+                if one.taken != taken[one.listing_id]:
+                    # Nobody can say whether a sale imported meanwhile is inside: look again.
                     continue
+                quantity = reading.quantities.get(one.channel_listing_id)
                 if quantity is None:
                     log.warning("listing.not_found", account=account, listing=one.listing_id)
                     looked.append(lose(one, "the channel does not know this listing"))
@@ -59,7 +67,42 @@ def look_at_due(context: FlowContext) -> int:
         done += len(due)
         if len(due) < size:
             break
-    return done
+    return done + _look_again(context)
+
+
+def _look_again(context: FlowContext) -> int:
+    """Look once more where a look disagrees, and drop it when the channel now shows the expected.
+
+    Times are known to the second: of a sale in the very second of a look nobody can say whether it
+    was inside. What disagrees for good waits on under its first look.
+    """
+    account = context.account.name
+    at = context.clock.now()
+    with context.open_work() as work:
+        looked = work.listings.lock_looked(
+            account,
+            until=at - timedelta(seconds=LOOK_AGAIN_SECONDS),
+            limit=max(1, context.manifest.stock_read_max),
+        )
+    doubtful = [one for one in looked if one.expected is not None]
+    if not doubtful:
+        return 0
+    taken = {one.listing_id: one.taken for one in doubtful}
+    reading = context.session.read_stock([one.channel_listing_id for one in doubtful])
+    with context.open_work() as work:
+        current = work.listings.lock([one.listing_id for one in doubtful])
+        settled = []
+        for one in current.values():
+            quantity = reading.quantities.get(one.channel_listing_id)
+            if quantity is None or one.look is None or one.taken != taken[one.listing_id]:
+                continue
+            fresh = look(one, quantity, read_at=reading.read_at, at=at)
+            if is_look_expected(fresh):
+                settled.append(agree(fresh))
+        if settled:
+            work.listings.save(settled)
+            work.commit()
+    return len(settled)
 
 
 def accept_looks(context: FlowContext) -> tuple[int, bool]:
@@ -97,9 +140,9 @@ def _accept_agreeing(context: FlowContext) -> int:
 
 
 def _accept_batch(context: FlowContext, until: datetime) -> int:
-    account = context.account
+    account, policy = context.account, _policy(context)
     skus: list[Sku] = []
-    if account.drift == "adopt":
+    if policy == "adopt":
         # Stock levels are locked before listings, so learn first which ones it will be.
         with context.open_work() as work:
             peek = work.listings.lock_looked(account.name, until=until, limit=LOOKS_MAX)
@@ -111,6 +154,11 @@ def _accept_batch(context: FlowContext, until: datetime) -> int:
             _accept_all(context, work, looked, levels)
             work.commit()
     return len(looked)
+
+
+def _policy(context: FlowContext) -> DriftPolicy:
+    """The account's policy; in shadow mode somebody else sets the quantities, and may."""
+    return context.account.drift if context.account.mode == "live" else "overwrite"
 
 
 def _drained_at(context: FlowContext) -> datetime | None:
@@ -129,14 +177,14 @@ def _accept_all(
     looked: Sequence[Listing],
     levels: Mapping[LevelKey, StockLevel],
 ) -> None:
-    after, events = [], []
+    after, events, policy = [], [], _policy(context)
     for one in looked:
-        accepted, drift = accept_look(one, context.account.drift)
+        accepted, drift = accept_look(one, policy)
         after.append(accepted)
-        if drift is None:
+        if drift is None or context.account.mode != "live":
             continue
         events.append(_drifted(context, one, drift))
-        if context.account.drift == "adopt" and one.sku is not None:
+        if policy == "adopt" and one.sku is not None:
             levels = _adopt(context, work, one.sku, drift, levels)
     work.listings.save(after)
     work.timeline.add(events)

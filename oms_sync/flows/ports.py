@@ -122,8 +122,10 @@ class Orders(Protocol):
     def lock(self, order_ids: Sequence[str]) -> dict[str, StoredOrder]:
         """Those that exist, by order id."""
 
-    def lock_reserve_due(self, account: str, limit: int) -> list[StoredOrder]:
-        """Orders of the account whose reservation is due, oldest placed first."""
+    def lock_reserve_due(self, account: str, limit: int) -> dict[str, set[Sku]]:
+        """Orders of the account whose reservation is due, locked, oldest placed first: the SKUs of
+        their lines, by order id.
+        """
 
     def short_order_ids(self, skus: Sequence[Sku], limit: int) -> list[str]:
         """Orders of any account with a line of these SKUs short of stock, oldest placed first."""
@@ -186,6 +188,9 @@ class Stock(Protocol):
     def on_hand_moved(self, sku: Sku, location: str, *, since: datetime) -> int:
         """Sum of `on_hand_delta` of the movements there with `at` later than `since`."""
 
+    def last_counted_at(self, sku: Sku, location: str) -> datetime | None:
+        """When the newest count there was booked; None where nothing was counted."""
+
     def holders(self, sku: Sku, location: str) -> list[tuple[str, str, datetime, int]]:
         """(line id, order id, placed_at, units) of every reservation there."""
 
@@ -196,6 +201,9 @@ class Stock(Protocol):
 
     def lock_fill_due(self, limit: int) -> list[Sku]:
         """SKUs whose supply grew while orders are short of them; clears the mark."""
+
+    def mark_fill_due(self, skus: Sequence[Sku]) -> None:
+        """Mark those of these SKUs that orders are short of, as if their supply grew."""
 
 
 class Listings(Protocol):

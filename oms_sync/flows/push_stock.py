@@ -28,11 +28,12 @@ from oms_sync.flows.records import AccountProfile, PushRecord, StoredBatch
 from oms_sync.sdk import (
     BadPayload,
     Capability,
+    ChannelError,
+    FixData,
     OrderFeed,
     OutcomeUnknown,
     PushOutcome,
     PushResult,
-    Rejected,
     StockBatch,
     StockPush,
 )
@@ -54,12 +55,14 @@ LOOKED_WAIT_SECONDS = 1.0
 def run(context: FlowContext) -> FlowReport:
     """Compute what is stale, settle what was left open, look where needed, push what differs."""
     done = _refresh(context)
-    if context.account.mode != "live" or not _may_push(context):
+    if not _may_push(context):
         return FlowReport(done=done)
-    is_unsettled = _settle_open(context)
+    # Shadow mode looks as live does, so that a preview can say what going live would change.
+    is_live = context.account.mode == "live"
+    is_unsettled = is_live and _settle_open(context)
     done += look_at_due(context)
     accepted, is_looking = accept_looks(context)
-    pushed, is_more = _push(context)
+    pushed, is_more = _push(context) if is_live else (0, False)
     wait = UNKNOWN_WAIT_SECONDS if is_unsettled else LOOKED_WAIT_SECONDS
     is_waiting = is_unsettled or is_looking
     next_at = context.clock.now() + timedelta(seconds=wait) if is_waiting else None
@@ -71,8 +74,8 @@ def run(context: FlowContext) -> FlowReport:
 
 
 def _may_push(context: FlowContext) -> bool:
-    """Nothing is pushed before the first back-fill is complete."""
-    if Capability.PUSH_STOCK not in context.manifest.capabilities:
+    """Nothing is pushed before the first back-fill is complete, or where nobody can look."""
+    if not {Capability.PUSH_STOCK, Capability.READ_STOCK} <= context.manifest.capabilities:
         return False
     with context.open_work() as work:
         record = work.accounts.get(context.account.name)
@@ -137,8 +140,18 @@ def _settle_open(context: FlowContext) -> bool:
         with context.open_work() as work:
             work.outbox.retry(stored.batch.key)
             work.commit()
-        is_open = not _send(context, stored.batch) or is_open
+        is_open = not _resend(context, stored.batch) or is_open
     return is_open
+
+
+def _resend(context: FlowContext, batch: StockBatch) -> bool:
+    """Send an open batch again under its key; should that fail, it stays as open as it was."""
+    try:
+        return _send(context, batch)
+    except _RefusedWhole as refusal:
+        # Refused now, yet the first attempt may have been applied: only a look can tell.
+        _record_all(context, batch, PushOutcome.UNKNOWN, str(refusal))
+        return True
 
 
 def _push(context: FlowContext) -> tuple[int, bool]:
@@ -159,8 +172,12 @@ def _push(context: FlowContext) -> tuple[int, bool]:
                 size = size_max
             else:
                 _record_all(context, batch, PushOutcome.NOT_APPLIED, "refused in company")
-                size = max(1, len(batch.entries) // 2)
+                size = len(batch.entries) // 2
             continue
+        except ChannelError as error:
+            # Every other error of the contract says that nothing was applied.
+            _record_all(context, batch, PushOutcome.NOT_APPLIED, str(error))
+            raise
         if not is_settled:
             return done, False
         done += len(batch.entries)
@@ -199,19 +216,18 @@ class _RefusedWhole(Exception):
 
 
 def _send(context: FlowContext, batch: StockBatch) -> bool:
-    """Send one stored batch and record its outcome; False when the outcome is unknown."""
+    """Send one stored batch and record its outcome; False when the outcome is unknown.
+
+    An error that is none of the contract leaves the batch open, too: it is settled by the next run.
+    """
     started = context.clock.monotonic()
     try:
         results = context.session.push_stock(batch)
     except OutcomeUnknown as error:
         log.warning("stock.outcome_unknown", account=context.account.name, reason=str(error))
         return False
-    except (Rejected, BadPayload) as error:
+    except (FixData, BadPayload) as error:
         raise _RefusedWhole(str(error)) from error
-    except Exception:
-        # Every other error of the contract says that nothing was applied.
-        _record_all(context, batch, PushOutcome.NOT_APPLIED, "the channel could not be reached")
-        raise
     _record(context, batch, results)
     context.metrics.observe(
         "push_seconds",

@@ -15,11 +15,15 @@ from oms_sync.domain.shipment import Found, PushState, Shipment, find_shipment
 from oms_sync.flows.ports import FlowContext, FlowReport
 from oms_sync.flows.records import ShipmentPush
 from oms_sync.sdk import (
+    Bug,
     Capability,
+    FixAccount,
+    FixData,
     OutcomeUnknown,
     OutgoingPackage,
     OutgoingShipment,
     Rejected,
+    RetryLater,
 )
 
 log = structlog.get_logger(__name__)
@@ -42,10 +46,20 @@ def run(context: FlowContext) -> FlowReport:
             break
         try:
             _push(context, push)
-        except Exception:
+        except (RetryLater, FixAccount):
             # The account is in trouble, not this shipment: give the rest back and let it be known.
             _hand_back(context, pushes[index:])
             raise
+        except (FixData, Bug) as error:
+            # This shipment is in trouble, not the account: it waits for its next turn.
+            log.warning(
+                "shipment.push_failed",
+                account=account.name,
+                order=push.shipment.order_id,
+                shipment=push.shipment.shipment_id,
+                reason=str(error),
+            )
+            _retry(context, push, str(error))
     return FlowReport(done=len(pushes), is_more=len(pushes) == BATCH_MAX, next_at=_next_at(context))
 
 
@@ -70,9 +84,12 @@ def _claim(context: FlowContext) -> list[ShipmentPush]:
 
 
 def _hand_back(context: FlowContext, pushes: list[ShipmentPush]) -> None:
+    """Make the pushes due again; a try that never was a try does not count."""
     now = context.clock.now()
     with context.open_work() as work:
-        work.shipments.save([replace(push, next_at=now) for push in pushes])
+        work.shipments.save(
+            [replace(push, attempts=push.attempts - 1, next_at=now) for push in pushes]
+        )
         work.commit()
 
 

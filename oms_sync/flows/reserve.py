@@ -11,8 +11,15 @@ import structlog
 
 from oms_sync.domain.events import Event
 from oms_sync.domain.order import LineCounts, line_counts, moves_stock, order_state, wanted
-from oms_sync.domain.reservation import LevelKey, LineNeed, LineOutcome, plan_reservations
-from oms_sync.domain.stock import StockLevel
+from oms_sync.domain.reservation import (
+    LevelKey,
+    LineNeed,
+    LineOutcome,
+    ReservationPlan,
+    plan_reservations,
+)
+from oms_sync.domain.stock import MovementKind, StockLevel
+from oms_sync.domain.values import Sku
 from oms_sync.flows.ports import FlowContext, FlowReport, UnitOfWork
 from oms_sync.flows.records import StoredLine, StoredOrder
 
@@ -37,28 +44,29 @@ class _Line:
 
 def run(context: FlowContext) -> FlowReport:
     """Reserve for every order due, and fill shortages where supply grew."""
-    done = 0
+    done, is_more = 0, False
     for _ in range(BATCHES_MAX):
-        count = _reserve_batch(context)
+        count, is_more = _reserve_batch(context)
         done += count
-        if count < BATCH_MAX or context.is_stopping():
+        if not is_more or context.is_stopping():
             break
-    return FlowReport(done=done, is_more=done >= BATCH_MAX * BATCHES_MAX)
+    return FlowReport(done=done, is_more=is_more)
 
 
-def _reserve_batch(context: FlowContext) -> int:
+def _reserve_batch(context: FlowContext) -> tuple[int, bool]:
+    """One transaction; answers (orders or SKUs looked at, is there more to do at once)."""
     with context.open_work() as work:
         due = work.orders.lock_reserve_due(context.account.name, BATCH_MAX)
         grown = work.stock.lock_fill_due(BATCH_MAX)
         if not due and not grown:
-            return 0
-        skus = {line.sku for order in due for line in order.lines if line.sku} | set(grown)
+            return 0, False
+        skus = set(grown).union(*due.values())
         levels = work.stock.lock(sorted(skus))
-        # Another account's run may have filled these lines until now: read them under the locks.
-        due_ids = [order.order_id for order in due]
+        # Until now another account's run may have filled these lines: orders are read under the
+        # locks of their stock levels.
         waiting = work.orders.short_order_ids(sorted(skus), FILL_MAX)
-        fresh = work.orders.load(list(dict.fromkeys([*due_ids, *waiting])))
-        locked = {order_id: fresh[order_id] for order_id in due_ids}
+        fresh = work.orders.load(list(dict.fromkeys([*due, *waiting])))
+        locked = {order_id: fresh[order_id] for order_id in due}
         others = {key: order for key, order in fresh.items() if key not in locked}
         lines = [line for order in locked.values() for line in _lines(order)]
         lines += [
@@ -67,9 +75,18 @@ def _reserve_batch(context: FlowContext) -> int:
             for line in _lines(order)
             if line.line.sku in skus and line.line.quantity_short > 0
         ]
-        _apply(context, work, lines, levels, (locked, others))
+        plan = _apply(context, work, lines, levels, (locked, others))
+        left = _left(plan) if len(waiting) == FILL_MAX else []
+        work.stock.mark_fill_due(left)
         work.commit()
-    return max(len(due), len(grown))
+    count = max(len(due), len(grown))
+    return count, count == BATCH_MAX or bool(left)
+
+
+def _left(plan: ReservationPlan) -> list[Sku]:
+    """SKUs that filled orders and still have units free: younger orders may be short of them."""
+    filled = {one.sku for one in plan.movements if one.kind is MovementKind.RESERVE}
+    return sorted({sku for (sku, _), level in plan.levels.items() if level.free > 0} & filled)
 
 
 def _lines(order: StoredOrder) -> list[_Line]:
@@ -94,12 +111,13 @@ def _apply(
     lines: list[_Line],
     levels: Mapping[LevelKey, StockLevel],
     orders: tuple[Mapping[str, StoredOrder], Mapping[str, StoredOrder]],
-) -> None:
+) -> ReservationPlan:
     locked, others = orders
     needs = [need for line in lines if (need := _need(context, line)) is not None]
     plan = plan_reservations(needs, levels, at=context.clock.now())
     work.stock.append(plan.movements, plan.levels)
-    outcomes = {outcome.line_id: outcome for outcome in plan.outcomes}
+    outcomes: dict[str, LineOutcome | None] = {line.line.line_id: None for line in lines}
+    outcomes |= {outcome.line_id: outcome for outcome in plan.outcomes}
     reserved = [_after(order, outcomes) for order in locked.values()]
     filled = [_after(order, outcomes) for order in others.values()]
     work.orders.save_reservations(reserved)
@@ -115,6 +133,7 @@ def _apply(
             for event in _events(context, before[order.order_id], order)
         ]
     )
+    return plan
 
 
 def _need(context: FlowContext, line: _Line) -> LineNeed | None:
@@ -138,8 +157,11 @@ def _need(context: FlowContext, line: _Line) -> LineNeed | None:
     )
 
 
-def _after(order: StoredOrder, outcomes: Mapping[str, LineOutcome]) -> StoredOrder:
-    """The order with its lines' new reservations booked, and no longer due."""
+def _after(order: StoredOrder, outcomes: Mapping[str, LineOutcome | None]) -> StoredOrder:
+    """The order with its lines' new reservations booked, and no longer due.
+
+    `outcomes` names every line that was looked at; the others stay as they are.
+    """
     lines, counts = [], []
     for line in _lines(order):
         stored = line.line
@@ -147,7 +169,8 @@ def _after(order: StoredOrder, outcomes: Mapping[str, LineOutcome]) -> StoredOrd
         counts.append(line.counts)
         if outcome is None:
             # A line without a SKU, or with nothing of ours behind it, holds and lacks nothing.
-            lines.append(replace(stored, quantity_short=0) if stored.quantity_short else stored)
+            is_looked_at = stored.line_id in outcomes
+            lines.append(replace(stored, quantity_short=0) if is_looked_at else stored)
             continue
         lines.append(
             replace(

@@ -8,6 +8,7 @@ import uuid
 from datetime import UTC, datetime
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # sorts like the numbers it stands for
+_PAIRS = tuple(first + second for first in _ALPHABET for second in _ALPHABET)
 _ID_LENGTH = 26
 _CHANCE_BITS = 80
 _CHANCE_END = 1 << _CHANCE_BITS
@@ -64,4 +65,5 @@ class SystemIds:
 
 
 def _encode(number: int) -> str:
-    return "".join(_ALPHABET[(number >> shift) & 31] for shift in range(5 * _ID_LENGTH - 5, -1, -5))
+    pairs = [_PAIRS[(number >> shift) & 1023] for shift in range(5 * _ID_LENGTH - 10, -1, -10)]
+    return "".join(pairs)

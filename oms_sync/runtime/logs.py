@@ -25,6 +25,8 @@ CAUSES_MAX: Final = 5
 #: libraries whose messages are about this machine alone and are shown, sieved; all others'
 #: messages may quote what a channel sent
 TRUSTED_LOGGERS: Final = frozenset({"alembic", "apscheduler", "uvicorn"})
+#: these tell of every timer that fires: shown below a warning at level debug only
+CHATTY_LOGGERS: Final = ("apscheduler",)
 
 _LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
 _COLOURS: Final = {"debug": "2", "info": "32", "warning": "33", "error": "31", "critical": "1;31"}
@@ -146,6 +148,10 @@ def set_up_logs(
             root.removeHandler(handler)
     root.addHandler(_LibraryHandler(pipe))
     root.setLevel(_LEVELS[level])
+    for name in CHATTY_LOGGERS:
+        logging.getLogger(name).setLevel(
+            _LEVELS[level] if level == "debug" else max(_LEVELS[level], logging.WARNING)
+        )
     for name in list(logging.root.manager.loggerDict):
         _route(logging.getLogger(name))
     logging.captureWarnings(capture=True)

@@ -52,6 +52,9 @@ METRICS: Final[Mapping[str, Declared]] = {
     "dead_letters": Declared(
         kind="gauge", meaning="Messages that failed for good.", labels=("account",)
     ),
+    "messages_dead": Declared(
+        kind="counter", meaning="Messages that became dead letters.", labels=("account",)
+    ),
     "rate_budget": Declared(
         kind="gauge",
         meaning="Calls or points left in the bucket of one operation.",

@@ -27,6 +27,7 @@ from pydantic import (
 from pydantic.json_schema import WithJsonSchema
 
 from oms_sync.domain.values import QUANTITY_MAX
+from oms_sync.flows.manual import MANUAL
 from oms_sync.flows.records import AccountProfile
 from oms_sync.runtime.config_checks import core_values, note_crossed
 from oms_sync.runtime.config_faults import ConfigError, Fault
@@ -77,6 +78,12 @@ def _name(text: str) -> str:
             "may hold lower-case letters, digits and dashes only, begin with a letter or digit,"
             " and have at most 40 characters"
         )
+    return text
+
+
+def _account_name(text: str) -> str:
+    if _name(text) == MANUAL:
+        raise ValueError("is taken by the orders your own people import; choose another name")
     return text
 
 
@@ -187,6 +194,7 @@ Whole = Annotated[int, BeforeValidator(_whole)]
 Number = Annotated[float, BeforeValidator(_number), Field(allow_inf_nan=False)]
 Flag = Annotated[bool, BeforeValidator(_flag)]
 Name = Annotated[str, AfterValidator(_name)]
+AccountName = Annotated[str, AfterValidator(_account_name)]
 Title = Annotated[str, Field(max_length=200), AfterValidator(_title)]
 File = Annotated[Path, AfterValidator(_file)]
 Host = Annotated[str, AfterValidator(_bind_host)]
@@ -260,7 +268,7 @@ class StockSettings(_Frozen):
 class AccountSettings(_Frozen):
     """One of `accounts:`"""
 
-    name: Name
+    name: AccountName
     connector: Annotated[str, AfterValidator(_connector)]
     enabled: Flag = True
     mode: Literal["shadow", "live"] = "shadow"

@@ -41,6 +41,12 @@ class Ground:
     redactor: Redactor
 
 
+def hide_secrets(settings: Settings, redactor: Redactor) -> None:
+    """Keep what the configuration holds in secret (the database's password) out of the logs."""
+    for secret in secret_values(settings):
+        redactor.register_secret(secret)
+
+
 class _WatchedTokens:
     """A token store that keeps its tokens out of the logs."""
 

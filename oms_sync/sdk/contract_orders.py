@@ -1,8 +1,7 @@
 """Contract checks of reading orders: pages, cursors, payloads."""
 
-from dataclasses import fields, is_dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 from oms_sync.domain.order import OrderState
 from oms_sync.sdk.connector import ReadOrders
@@ -133,14 +132,6 @@ def every_payload_parses(channel: ContractChannel, manifest: Manifest) -> None:
         assert first == second, "parse_order must depend on its arguments alone"
 
 
-def every_time_is_aware(channel: ContractChannel, manifest: Manifest) -> None:
-    """No naive time leaves the connector."""
-    session, placed = open_as(channel, ReadOrders), channel.place_order(1)
-    for raw in session.read_orders_by_id([placed]):
-        naive = _naive(session.parse_order(raw.payload, channel.now()), "sight")
-        assert not naive, f"times without a zone: {naive}"
-
-
 def lines_of_one_sku_stay_apart(channel: ContractChannel, manifest: Manifest) -> None:
     """Two lines of one SKU are two lines with their own quantities."""
     session, placed = open_as(channel, ReadOrders), channel.place_order(1, 2)
@@ -175,19 +166,6 @@ def a_broken_payload_is_bad_payload(channel: ContractChannel, manifest: Manifest
         raise AssertionError(f"no BadPayload for {payload[:20]!r}")
 
 
-def _naive(value: Any, path: str) -> list[str]:
-    if isinstance(value, datetime):
-        return [path] if value.tzinfo is None else []
-    if isinstance(value, tuple):
-        return [
-            one for number, each in enumerate(value) for one in _naive(each, f"{path}.{number}")
-        ]
-    if is_dataclass(value):
-        names = [field.name for field in fields(value)]
-        return [one for name in names for one in _naive(getattr(value, name), f"{path}.{name}")]
-    return []
-
-
 ORDER_CHECKS: Final = tuple(
     Check(name=run.__name__, run=run, needs=frozenset({Capability.READ_ORDERS}))
     for run in (
@@ -200,7 +178,6 @@ ORDER_CHECKS: Final = tuple(
         a_late_order_is_read,
         an_order_is_read_by_id,
         every_payload_parses,
-        every_time_is_aware,
         lines_of_one_sku_stay_apart,
         a_cancelled_order_says_so,
         a_broken_payload_is_bad_payload,

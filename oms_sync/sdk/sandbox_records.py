@@ -219,7 +219,7 @@ class Order:
         if self.cancelled_at is not None:
             return "cancelled"
         if not any(line.unfulfilled for line in self.lines):
-            return "closed"
+            return "closed" if any(line.fulfilled for line in self.lines) else "cancelled"
         if self._is_held:
             return "held"
         return "open" if self.is_paid else "pending"

@@ -29,16 +29,8 @@ def read_json(body: bytes) -> Any:
         raise BadPayload(f"this is not JSON: {str(error)[:200]}") from error
 
 
-def number(gid: str) -> str:
-    """The number at the end of a global id."""
-    tail = gid.rpartition("/")[2]
-    if not (gid.startswith("gid://shopify/") and tail.isascii() and tail.isdecimal()):
-        raise BadPayload(f"{gid[:80]!r} is no id of Shopify")
-    return tail
-
-
 def moment(text: str) -> datetime:
-    """An instant of the shop; a time without zone means nothing."""
+    """An instant as a channel wrote it; a time without zone means nothing."""
     instant = datetime.fromisoformat(text)
     if instant.tzinfo is None:
         raise BadPayload(f"the time {text!r} has no zone")

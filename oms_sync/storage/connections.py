@@ -12,7 +12,9 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Executable, create_engine, event, make_url
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.sql.elements import ClauseElement
 
+from oms_sync.storage.batches import compiled_batch
 from oms_sync.storage.errors import DatabaseBusy, StorageError, translated
 
 BUSY_SECONDS_MAX = 10
@@ -66,12 +68,15 @@ class Transaction:
         except DBAPIError as error:
             raise translated(error) from error
 
-    def run_many(self, statement: Executable, batch: list[Parameters]) -> None:
-        """Execute once per parameter set in one round; an empty batch does nothing."""
+    def run_many(self, statement: ClauseElement, batch: list[Parameters]) -> None:
+        """Execute once per parameter set in one round; an empty batch does nothing. Every set
+        gives the same names.
+        """
         if not batch:
             return
+        prepared = compiled_batch(statement, self.connection.dialect, tuple(batch[0]))
         try:
-            self.connection.execute(statement, batch)
+            self.connection.exec_driver_sql(prepared.sql, prepared.parameters(batch))
         except DBAPIError as error:
             raise translated(error) from error
 

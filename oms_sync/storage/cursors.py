@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, bindparam, case, delete, func, or_, select, update
+from sqlalchemy import and_, bindparam, case, delete, func, literal_column, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as postgres_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
@@ -33,8 +33,12 @@ _HASTEN = (
     .values(next_at=bindparam("b_at", type_=Instant()))
 )
 _ACCOUNT = select(accounts).where(accounts.c.name == bindparam("name"))
+#: facts that are set once: a writer who read the row before they were set does not unset them
+_ONCE = ("first_connected_at", "backfilled_at")
 _PUT_ACCOUNT = insert_or_update(
-    accounts, (column.name for column in accounts.columns if column.name != "name")
+    accounts,
+    (column.name for column in accounts.columns if column.name not in ("name", *_ONCE)),
+    **{name: func.coalesce(accounts.c[name], literal_column(f"excluded.{name}")) for name in _ONCE},
 )
 
 

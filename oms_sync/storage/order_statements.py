@@ -38,6 +38,14 @@ DUE_IDS = (
     .order_by(orders.c.placed_at, orders.c.order_id)
     .limit(bindparam("limit"))
 )
+LOCK_DUE = locks.orders_in_order(
+    select(orders.c.order_id, orders.c.placed_at, orders.c.is_reserve_due).where(
+        among(orders.c.order_id, "order_ids")
+    )
+)
+LINE_SKUS = select(order_lines.c.order_id, order_lines.c.sku).where(
+    among(order_lines.c.order_id, "order_ids"), order_lines.c.sku.is_not(None)
+)
 SHORT_IDS = (
     select(orders.c.order_id)
     .join(order_lines, order_lines.c.order_id == orders.c.order_id)

@@ -41,11 +41,19 @@ class Orders:
     def load(self, order_ids: Sequence[str]) -> dict[str, StoredOrder]:
         return self._by_id(statements.BY_ID, order_ids)
 
-    def lock_reserve_due(self, account: str, limit: int) -> list[StoredOrder]:
-        rows = self._transaction.rows(statements.DUE_IDS, {"account": account, "limit": limit})
-        locked = self.lock([row.order_id for row in rows])
-        due = [one for one in locked.values() if one.is_reserve_due]
-        return sorted(due, key=lambda one: (one.placed_at, one.order_id))
+    def lock_reserve_due(self, account: str, limit: int) -> dict[str, set[Sku]]:
+        chosen = self._transaction.rows(statements.DUE_IDS, {"account": account, "limit": limit})
+        if not chosen:
+            return {}
+        ids = [row.order_id for row in chosen]
+        rows = self._transaction.rows(statements.LOCK_DUE, {"order_ids": ids})
+        # Another node's run may have worked some off while this one waited for their locks.
+        due = sorted((row.placed_at, row.order_id) for row in rows if row.is_reserve_due)
+        skus: dict[str, set[Sku]] = {order_id: set() for _, order_id in due}
+        lines = self._transaction.rows(statements.LINE_SKUS, {"order_ids": list(skus)})
+        for order_id, sku in lines:
+            skus[order_id].add(sku)
+        return skus
 
     def short_order_ids(self, skus: Sequence[Sku], limit: int) -> list[str]:
         if not skus:

@@ -5,11 +5,11 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, func, insert, select, update
+from sqlalchemy import bindparam, func, insert, or_, select, update
 
 from oms_sync.domain.errors import RuleBroken
 from oms_sync.domain.reservation import LevelKey
-from oms_sync.domain.stock import StockLevel, StockMovement
+from oms_sync.domain.stock import MovementKind, StockLevel, StockMovement
 from oms_sync.domain.values import Sku
 from oms_sync.storage import locks
 from oms_sync.storage.chain import level_seal, movement_hash, totals_seal
@@ -92,6 +92,12 @@ _MOVED = select(func.coalesce(func.sum(stock_movements.c.on_hand_delta), 0)).whe
     stock_movements.c.sku == bindparam("sku"),
     stock_movements.c.location == bindparam("location"),
     stock_movements.c.at > bindparam("since", type_=Instant()),
+)
+_LAST_COUNT = select(func.max(stock_movements.c.at)).where(
+    stock_movements.c.sku == bindparam("sku"),
+    stock_movements.c.location == bindparam("location"),
+    stock_movements.c.kind == MovementKind.ADJUSTMENT.value,
+    or_(stock_movements.c.source == "count", stock_movements.c.source.startswith("import:")),
 )
 _ADD_SAFETY = insert(safety_policies)
 _LEDGER = "ledger"
@@ -183,7 +189,7 @@ class Stock:
         self._add_new(before)
         self._transaction.run_many(_APPEND, rows)
         self._write_levels(after)
-        self._mark_fill([key[0] for key, one in after.items() if one.free > before[key].free])
+        self.mark_fill_due([key[0] for key, one in after.items() if one.free > before[key].free])
 
     def ensure(self, skus: Iterable[Sku]) -> None:
         batch = [{"sku": sku, "is_fill_due": False} for sku in sorted(set(skus))]
@@ -221,6 +227,10 @@ class Stock:
     def on_hand_moved(self, sku: Sku, location: str, *, since: datetime) -> int:
         parameters = {"sku": sku, "location": location, "since": since}
         return int(self._transaction.row(_MOVED, parameters)[0])
+
+    def last_counted_at(self, sku: Sku, location: str) -> datetime | None:
+        row = self._transaction.row(_LAST_COUNT, {"sku": sku, "location": location})
+        return row[0] if row is not None else None
 
     def lock_fill_due(self, limit: int) -> list[Sku]:
         # The marks go in `lock`, under the SKUs' locks taken in order with all the others: locking
@@ -276,9 +286,9 @@ class Stock:
             )
         _SAVE_LEVEL.run(self._transaction, rows)
 
-    def _mark_fill(self, grown: list[Sku]) -> None:
-        if grown:
-            self._transaction.run(_MARK_FILL, {"skus": sorted(set(grown))})
+    def mark_fill_due(self, skus: Sequence[Sku]) -> None:
+        if skus:
+            self._transaction.run(_MARK_FILL, {"skus": sorted(set(skus))})
 
 
 class _Reached:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import insert, text
 
+from oms_sync.flows import ports
 from oms_sync.sdk import Clock, Ids
 from oms_sync.storage.connections import Database, Transaction
 from oms_sync.storage.crypto import KeyRing
@@ -50,16 +51,17 @@ class UnitOfWork:
         self._wakes: dict[tuple[str, str], None] = {}
         self._is_committed = False
         keys, clock = parts.keys, parts.clock
-        self.inbox = Inbox(transaction, keys=keys, clock=clock, ids=parts.ids)
-        self.rereads = Rereads(transaction)
-        self.feeds = Feeds(transaction)
-        self.accounts = Accounts(transaction)
-        self.stock = Stock(transaction, keys)
-        self.orders = Orders(transaction, keys, self.stock.locked)
-        self.listings = Listings(transaction, clock)
-        self.outbox = Outbox(transaction, clock)
-        self.shipments = Shipments(transaction)
-        self.timeline = Timeline(transaction)
+        self.inbox: ports.Inbox = Inbox(transaction, keys=keys, clock=clock, ids=parts.ids)
+        self.rereads: ports.Rereads = Rereads(transaction)
+        self.feeds: ports.Feeds = Feeds(transaction)
+        self.accounts: ports.Accounts = Accounts(transaction)
+        stock = Stock(transaction, keys)
+        self.stock: ports.Stock = stock
+        self.orders: ports.Orders = Orders(transaction, keys, stock.locked)
+        self.listings: ports.Listings = Listings(transaction, clock)
+        self.outbox: ports.Outbox = Outbox(transaction, clock)
+        self.shipments: ports.Shipments = Shipments(transaction)
+        self.timeline: ports.Timeline = Timeline(transaction)
 
     def wake(self, flow: str, account: str) -> None:
         self._wakes[(flow, account)] = None

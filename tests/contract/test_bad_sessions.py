@@ -141,13 +141,6 @@ class ParsesDifferentlyEachTime(Bad):
         return replace(sight, version=Version(sight.version.at, later))
 
 
-class SaysNaiveTimes(Bad):
-    def parse_order(self, payload, seen_at):
-        sight = super().parse_order(payload, seen_at)
-        naive = sight.facts.placed_at.replace(tzinfo=None)
-        return replace(sight, facts=replace(sight.facts, placed_at=naive))
-
-
 class MergesLinesOfOneSku(Bad):
     def parse_order(self, payload, seen_at):
         sight = super().parse_order(payload, seen_at)
@@ -300,7 +293,6 @@ BAD_SESSIONS = {
     HasNoOverlap: "a_late_order_is_read",
     ForgetsWhatIsGone: "an_order_is_read_by_id",
     ParsesDifferentlyEachTime: "every_payload_parses",
-    SaysNaiveTimes: "every_time_is_aware",
     MergesLinesOfOneSku: "lines_of_one_sku_stay_apart",
     LosesCancellations: "a_cancelled_order_says_so",
     ReadsNonsense: "a_broken_payload_is_bad_payload",

@@ -196,7 +196,9 @@ class Hub:
         """Ship everything open, one package per tracking number."""
         packages = tuple(Package(carrier="ups", tracking_number=one) for one in numbers)
         order_id = self.order(channel_order_id, account).order_id
-        return ship(self.command, order_id, Dispatch(packages=packages or (Package(carrier="ups"),)))
+        return ship(
+            self.command, order_id, Dispatch(packages=packages or (Package(carrier="ups"),))
+        )
 
     def add(self, body: bytes, source: str = "poll", **message: Any) -> None:
         """Put a message into the inbox."""
@@ -361,8 +363,8 @@ class Hub:
         timeline: list[Mapping[str, Any]] = self.storage.reports.order(order_id)["timeline"]
         return timeline
 
-    def inbox(self, state: str, account: str = "shop-a") -> list[Mapping[str, Any]]:
-        return list(self.storage.reports.inbox(state, account))
+    def inbox(self, state: str, account: str = "shop-a") -> list[Any]:
+        return self.storage.reports.inbox(state, account)
 
     def writes(self, account: str = "shop-a") -> list[tuple[str, int | None]]:
         """Quantities the channel was set to, by channel SKU, oldest first."""

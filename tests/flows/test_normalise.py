@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from oms_sync.domain.errors import ShipmentRefused
+from oms_sync.flows import normalise
 from oms_sync.sdk import OrderFeed
 from oms_sync.sdk.fake_orders import render_order
 from oms_sync.sdk.fake_session import FakeSession
@@ -275,6 +276,26 @@ def test_more_orders_than_one_batch_are_released_when_their_listing_is_linked(hu
     assert hub.holds(orders[-1]) == []
 
 
+@pytest.mark.proves("I-33")
+def test_a_run_folds_and_releases_a_bounded_number_of_orders(hub, monkeypatch):
+    for name in ("BATCH_MAX", "BATCHES_MAX", "REMAP_MAX"):
+        monkeypatch.setattr(normalise, name, 2)
+    shop = hub.connect()
+    hub.settle()
+    for _ in range(5):
+        shop.buy(("TEE", 1))
+    hub.clock.advance(5)
+    hub.run("ingest")
+    report = hub.run("normalise")
+    assert (report.done, report.is_more) == (4, True)
+    hub.settle()
+    hub.link()
+    report = hub.run("normalise")
+    assert (report.done, report.is_more) == (4, True)
+    hub.settle()
+    assert all(not order["holds"] for order in hub.storage.reports.orders())
+
+
 def test_a_draining_hub_leaves_the_rest_of_released_orders_for_later(hub):
     shop = hub.connect(catalogue={"TEE": 300}, options={"page_size": 100})
     hub.settle()
@@ -309,18 +330,16 @@ def test_units_added_by_an_edit_are_not_inside_what_was_seen_before_the_edit(hub
     shop = hub.open_shop(options={"has_compare_and_set": False})
     order = shop.buy(("TEE", 1))
     hub.settle()
-    seen = hub.listing()
-    with hub.storage.open_work() as work:
-        work.listings.save([replace(seen, look_due_at=hub.clock.now())])
-        work.commit()
+    hub.count("TEE", 12)
     hub.settle()
+    assert hub.writes() == [("TEE", 11)]
     assert hub.listing().basis.at > hub.order(order).placed_at
     shop.edit(order, {"TEE": 3})
     hub.take_in()
-    assert shop.quantities() == {"TEE": 7}
-    assert hub.listing().expected == 7
+    assert shop.quantities() == {"TEE": 9}
+    assert hub.listing().expected == 9
     hub.settle()
-    assert hub.writes() == []
+    assert hub.writes() == [("TEE", 11)]
 
 
 @pytest.mark.proves("F36")

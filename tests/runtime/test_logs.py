@@ -125,6 +125,14 @@ def test_levels_below_the_chosen_one_are_silent(start):
     assert [each["level"] for each in _records(stream)] == ["warning", "warning"]
 
 
+@pytest.mark.parametrize(("level", "lines"), [("debug", 2), ("info", 1), ("error", 0)])
+def test_every_timer_that_fires_is_told_to_those_who_debug_alone(start, level, lines):
+    stream = start(level=level)
+    logging.getLogger("apscheduler.scheduler").info("Running job %s", "wake")
+    logging.getLogger("apscheduler.executors.default").warning("Run time of %s was missed", "wake")
+    assert len(_records(stream)) == lines
+
+
 def test_setting_up_twice_writes_once(start):
     start()
     stream = start()

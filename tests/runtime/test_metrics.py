@@ -1,7 +1,9 @@
 import re
+from pathlib import Path
 
 import pytest
 
+import oms_sync
 from oms_sync.runtime.metrics import METRICS, NullMetrics, PrometheusMetrics
 from oms_sync.sdk import Metrics
 
@@ -41,8 +43,21 @@ def test_every_metric_of_the_hub_is_exposed(metrics):
         "oms_sync_orders_in_total", "oms_sync_cursor_age_seconds", "oms_sync_push_seconds",
         "oms_sync_listings_behind", "oms_sync_drift_total", "oms_sync_dead_letters",
         "oms_sync_rate_budget", "oms_sync_flow_runs_total", "oms_sync_webhooks_total",
+        "oms_sync_messages_dead_total",
     }  # fmt: skip
     assert set(re.findall(r"^# TYPE (oms_sync_\w+?) ", text, flags=re.MULTILINE)) == expected
+
+
+@pytest.mark.proves("I-09")
+def test_every_metric_the_code_counts_is_declared():
+    """An undeclared one raises: in `normalise`, that would make one bad message stop the others."""
+    call = re.compile(r"metrics\.(?:count|gauge|observe)\(\s*\"(\w+)\"")
+    package = Path(oms_sync.__file__).parent
+    used = {
+        name for path in package.rglob("*.py") for name in call.findall(path.read_text("utf-8"))
+    }
+    assert {"messages_dead", "orders_in", "push_seconds"} <= used
+    assert used <= set(METRICS)
 
 
 @pytest.mark.parametrize("kind", ["count", "gauge", "observe"])

@@ -221,6 +221,11 @@ def test_loopback_means_this_machine_and_nothing_else():
 # --- accounts' own settings ----------------------------------------------------------------------
 
 
+def test_the_name_of_our_own_orders_account_is_taken():
+    (fault,) = _faults("version: 1\naccounts:\n  - name: manual\n    connector: etsy\n")
+    assert fault.startswith("3:11: accounts[0].name: is taken by the orders")
+
+
 def test_an_accounts_settings_become_its_connectors_model():
     account = _account(
         '    settings: {shop: x, access_token: "${T}", threshold: "${N}"}\n', T=CANARY, N="7"

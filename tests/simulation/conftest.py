@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import ModuleType
@@ -23,17 +23,18 @@ import pytest
 from oms_sync.domain.errors import DomainError
 from oms_sync.domain.order import OrderState
 from oms_sync.domain.shipment import Package
-from oms_sync.domain.stock import channel_quantity
 from oms_sync.domain.values import Sku
 from oms_sync.flows import ingest, normalise, push_stock, push_tracking, reconcile, reserve
 from oms_sync.flows.commands.context import CommandContext, CommandRefused
+from oms_sync.flows.commands.listings import discover, read_all
 from oms_sync.flows.commands.shipments import Dispatch, ship
 from oms_sync.flows.commands.stock import adjust, set_count
 from oms_sync.flows.ports import FlowContext, FlowReport, UnitOfWork
-from oms_sync.flows.records import AccountProfile, MessageSource, NewMessage, StoredOrder, counts_of
+from oms_sync.flows.records import AccountProfile, MessageSource, NewMessage, StoredOrder
 from oms_sync.runtime.metrics import NullMetrics
-from oms_sync.sdk import ChannelError, ChannelListing
+from oms_sync.sdk import ChannelError
 from oms_sync.sdk.fake import FakeChannel, FakeOptions, FakeRefusal
+from oms_sync.sdk.fake_ports import FakeClock, SeededIds
 from oms_sync.storage.crypto import KeyRing, create_key_file, load_key_ring
 from oms_sync.storage.engine import Storage, open_storage
 
@@ -61,52 +62,14 @@ class Crash(BaseException):
     """The process dies here; no product code may catch it."""
 
 
-class VirtualClock:
-    """Time that moves only when somebody waits or the world says so."""
+class DriftCount(NullMetrics):
+    """Counts what should never be: a channel quantity that nothing explains."""
 
     def __init__(self) -> None:
-        self._now = START
+        self.drifts = 0
 
-    def now(self) -> datetime:
-        return self._now
-
-    def monotonic(self) -> float:
-        return (self._now - START).total_seconds()
-
-    def sleep(self, seconds: float) -> None:
-        self.advance(seconds)
-
-    def advance(self, seconds: float) -> None:
-        self._now += timedelta(seconds=seconds)
-
-
-class CountedIds:
-    """Identifiers in sequence, so that a seed repeats exactly."""
-
-    def __init__(self, chance: random.Random) -> None:
-        self._chance = chance
-        self._count = 0
-
-    def new(self) -> str:
-        self._count += 1
-        return f"{self._count:026d}"
-
-    def uuid(self) -> str:
-        self._count += 1
-        return f"00000000-0000-4000-8000-{self._count:012d}"
-
-    def random(self) -> float:
-        return self._chance.random()
-
-
-def _offers(session: Any) -> Iterator[ChannelListing]:
-    cursor = None
-    while True:
-        page = session.read_listings(cursor)
-        yield from page.listings
-        cursor = page.cursor
-        if cursor is None:
-            return
+    def count(self, name: str, amount: float = 1, **labels: str) -> None:
+        self.drifts += name == "drift"
 
 
 @dataclass
@@ -117,7 +80,7 @@ class World:
     database: Path
     keys: KeyRing
     chance: random.Random = field(init=False)
-    clock: VirtualClock = field(init=False)
+    clock: FakeClock = field(init=False)
     steps: deque[str] = field(default_factory=lambda: deque(maxlen=40))
     trace: Any = field(default_factory=hashlib.sha256)
     crashes: int = 0
@@ -126,8 +89,9 @@ class World:
 
     def __post_init__(self) -> None:
         self.chance = random.Random(self.seed)
-        self.clock = VirtualClock()
-        self.ids = CountedIds(random.Random(self.seed + 1))
+        self.clock = FakeClock(START)
+        self.ids = SeededIds(self.seed)
+        self.metrics = DriftCount()
         self.skus = [f"SKU-{number}" for number in range(1, 5)]
         self.counts = {sku: self.chance.choice([0, 1, 2, 5, 9]) for sku in self.skus}
         self.channels = {
@@ -161,35 +125,15 @@ class World:
         )
 
     def _open(self) -> Storage:
-        return open_storage(
-            f"sqlite:///{self.database}",
-            keys=self.keys,
-            clock=self.clock,
-            ids=self.ids,
-            metrics=NullMetrics(),
-        )
+        url = f"sqlite:///{self.database}"
+        return open_storage(url, keys=self.keys, clock=self.clock, ids=self.ids)
 
     def _seed_stock(self) -> None:
-        from oms_sync.domain.listing import Listing
-
         for sku, units in self.counts.items():
             set_count(self.command, Sku(sku), location="main", units=units, reason="opening count")
-        with self.storage.open_work() as work:
-            listings = []
-            for name, channel in self.channels.items():
-                listings += [
-                    Listing(
-                        listing_id=self.ids.new(),
-                        account=name,
-                        channel_listing_id=one.channel_listing_id,
-                        channel_sku=one.channel_sku,
-                        sku=Sku(one.channel_sku),
-                    )
-                    for one in _offers(channel.session(name))
-                ]
-            work.listings.save(listings)
-            work.listings.mark_stale([Sku(sku) for sku in self.skus])
-            work.commit()
+        for name in self.channels:
+            offered = read_all(self.sessions[name], on_page=lambda count: None)
+            discover(self.command, name, offered)
 
     # --- opening work, with crashes ---------------------------------------------------------------
 
@@ -231,7 +175,7 @@ class World:
             open_work=self.open_work,
             clock=self.clock,
             ids=self.ids,
-            metrics=NullMetrics(),
+            metrics=self.metrics,
             is_stopping=lambda: False,
         )
 
@@ -321,20 +265,15 @@ class World:
             if order.state is OrderState.OPEN
             and any(any(line.held.values()) for line in order.lines)
         ]
-        if not shippable:
-            return
-        order = self.chance.choice(shippable)
+        order = self.chance.choice(shippable) if shippable else None
         lines = {
             line.line_id: units
-            for line in order.lines
+            for line in (order.lines if order else ())
             if (units := self.chance.randint(0, sum(line.held.values())))
         }
-        if lines:
-            number = f"T{self.ids.new()[-6:]}"
-            dispatch = Dispatch(
-                packages=(Package(carrier="ups", tracking_number=number),),
-                lines=lines,
-            )
+        if order and lines:
+            package = Package(carrier="ups", tracking_number=f"T{self.ids.new()[-6:]}")
+            dispatch = Dispatch(packages=(package,), lines=lines)
             self._act(lambda: ship(self.command, order.order_id, dispatch))
 
     def _act(self, act: Callable[[], object]) -> None:
@@ -351,24 +290,21 @@ class World:
         with self.storage.open_work() as work:
             for one in deliveries:
                 headers = {name.lower(): value for name, value in one.headers.items()}
-                work.inbox.add(
-                    [
-                        NewMessage(
-                            account=account,
-                            topic=channel.webhook_part.topic(headers),
-                            source=MessageSource.WEBHOOK,
-                            body=one.body,
-                            headers=headers,
-                            received_at=self.clock.now(),
-                        )
-                    ]
+                message = NewMessage(
+                    account=account,
+                    topic=channel.webhook_part.topic(headers),
+                    source=MessageSource.WEBHOOK,
+                    body=one.body,
+                    headers=headers,
+                    received_at=self.clock.now(),
                 )
+                work.inbox.add([message])
             work.commit()
         self.note(f"{account}: {len(deliveries)} webhooks")
 
     # --- the two phases --------------------------------------------------------------------------
 
-    def misbehave(self, steps: int) -> None:
+    def misbehave(self, steps: int, check: Callable[["World"], None]) -> None:
         """First a quiet start (back-fill, first looks), then faults and crashes."""
         self.is_crashing = False
         for _ in range(START_ROUNDS):
@@ -380,7 +316,7 @@ class World:
         for number in range(steps):
             self.step()
             if number % 25 == 0:
-                self.check_safety()
+                check(self)
 
     def heal(self) -> None:
         """Switch every fault off and let the hub work until nothing is left to do."""
@@ -436,91 +372,6 @@ class World:
     def expect(self, is_true: object, sentence: str) -> None:
         assert is_true, self.story(sentence)
 
-    # --- the checkers ----------------------------------------------------------------------------
-
-    def check_safety(self) -> None:
-        """What must hold at every committed snapshot, faults or not."""
-        held: dict[str, int] = {}
-        for order in self.hub_orders():
-            for line, count in zip(order.lines, counts_of(order), strict=True):
-                units = sum(line.held.values())
-                self.expect(
-                    count.ordered == count.open + count.shipped + count.cancelled + count.elsewhere,
-                    f"I-16: the units of {line.line_id} do not add up: {count}",
-                )
-                if line.sku:
-                    held[line.sku] = held.get(line.sku, 0) + units
-        for sku, level in self.levels().items():
-            self.expect(level.reserved <= level.on_hand, f"I-14: {level}")
-            self.expect(level.reserved == held.get(sku, 0), f"I-13: {level} held {held.get(sku)}")
-
-    def check_truth(self) -> None:
-        """What must hold after heal, seen from the channels."""
-        self.check_safety()
-        ledger = self.storage.reports.verify_ledger()
-        self.expect(ledger["ok"], f"I-13: the ledger does not verify: {ledger}")
-        levels = self.levels()
-        for account, channel in self.channels.items():
-            self._check_orders(account, channel)
-            shown = channel.quantities()
-            for sku in self.skus:
-                wanted = channel_quantity([levels[sku]]).value
-                self.expect(
-                    shown[sku] == wanted,
-                    f"I-20: {account} shows {shown[sku]} of {sku}, the hub says {wanted}",
-                )
-
-    def _check_orders(self, account: str, channel: FakeChannel) -> None:
-        truth = channel.orders()
-        with self.storage.open_work() as work:
-            known = work.orders.lock_by_channel_ids(account, sorted(truth))
-        self.expect(set(known) == set(truth), f"I-01: missing {sorted(set(truth) - set(known))}")
-        rows = [row for row in self.storage.reports.orders() if row["account"] == account]
-        self.expect(len(rows) == len(truth), f"I-02: {len(rows)} orders for {len(truth)}")
-        for order_id, order in known.items():
-            self._check_order(channel, order_id, order)
-
-    def _check_order(self, channel: FakeChannel, order_id: str, order: StoredOrder) -> None:
-        truth = channel.order(order_id)
-        counts = counts_of(order)
-        if truth.cancelled_at is not None:
-            held = sum(sum(line.held.values()) for line in order.lines)
-            self.expect(held == 0, f"I-17: cancelled {order_id} still holds {held}")
-        for line, count in zip(order.lines, counts, strict=True):
-            reserved = sum(line.held.values())
-            self.expect(
-                reserved + line.quantity_short == count.open,
-                f"I-15: {order_id} reserves {reserved}, lacks {line.quantity_short}, open {count}",
-            )
-        made = self._shipments(order.order_id)
-        confirmed = [one for one in made if one["push"]["state"] == "confirmed"]
-        there = [one for one in channel.fulfilments(order_id) if not one.is_cancelled]
-        self.expect(
-            len(confirmed) == len(there),
-            f"I-28: {order_id} has {len(there)} dispatches for {len(confirmed)} shipments",
-        )
-        # The warehouse can ship what the buyer has just cancelled: that is refused, and shown.
-        for one in made:
-            state = one["push"]["state"]
-            is_moot = state == "refused" and (
-                truth.cancelled_at is not None or any(line.cancelled for line in truth.lines)
-            )
-            self.expect(state == "confirmed" or is_moot, f"I-29: {order_id}: {one}")
-
-    def _shipments(self, order_id: str) -> list[dict[str, Any]]:
-        document = self.storage.reports.order(order_id)
-        shipments: list[dict[str, Any]] = document["shipments"]
-        return shipments
-
-    def digest(self) -> str:
-        """A hash of everything that happened and of where it ended."""
-        for order in self.hub_orders():
-            self.trace.update(repr((order.order_id, order.state, order.lines)).encode())
-        for sku, level in sorted(self.levels().items()):
-            self.trace.update(repr((sku, level)).encode())
-        digest: str = self.trace.hexdigest()
-        return digest
-
 
 @pytest.fixture(scope="session")
 def template(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, KeyRing]:
@@ -528,14 +379,8 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, KeyRing]:
     folder = tmp_path_factory.mktemp("template")
     create_key_file(folder / "keys")
     keys = load_key_ring(folder / "keys")
-    clock = VirtualClock()
-    storage = open_storage(
-        f"sqlite:///{folder / 'hub.db'}",
-        keys=keys,
-        clock=clock,
-        ids=CountedIds(random.Random(0)),
-        metrics=NullMetrics(),
-    )
+    url = f"sqlite:///{folder / 'hub.db'}"
+    storage = open_storage(url, keys=keys, clock=FakeClock(START), ids=SeededIds(0))
     storage.close()
     return folder / "hub.db", keys
 

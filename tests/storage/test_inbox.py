@@ -202,3 +202,20 @@ def test_rereads_coalesce_and_a_hint_that_comes_meanwhile_stays_armed(storage, c
         work.rereads.arm("shop-a", ["1"], at=now)  # news do not wait for a back-off
         assert work.rereads.next_at("shop-a") == now
         assert work.rereads.next_at("shop-c") is None
+
+
+@pytest.mark.proves("I-09")
+def test_a_payload_that_is_a_dead_letter_is_not_stored_again(storage, message, clock):
+    polled = message(b"poison", source=POLL, topic="order", channel_order_id="1")
+    read = message(b"poison", source=READ, topic="order", channel_order_id="1")
+    add(storage, polled)
+    (one,) = new(storage)
+    with storage.open_work() as work:
+        work.inbox.bury(one.message_id, "no", at=clock.now())
+        work.commit()
+    assert add(storage, polled, read) == 0
+    with storage.open_work() as work:
+        work.inbox.drop([one.message_id], "given up", at=clock.now())
+        work.commit()
+    assert add(storage, polled) == 0
+    assert add(storage, read) == 1  # somebody asked for this very order again

@@ -120,7 +120,8 @@ def test_orders_due_for_reservation_come_oldest_first(storage, build, clock):
     build.stored(*orders, build.order("other", account="shop-b"))
     with storage.open_work() as work:
         due = work.orders.lock_reserve_due("shop-a", 10)
-        assert [one.known.ref.channel_order_id for one in due] == ["2", "0"]
+        assert list(due) == [orders[2].order_id, orders[0].order_id]
+        assert due[orders[0].order_id] == {line.sku for line in orders[0].lines}
         assert len(work.orders.lock_reserve_due("shop-a", 1)) == 1
 
 

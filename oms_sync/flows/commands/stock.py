@@ -249,6 +249,12 @@ class _Booking:
             return change.count
         if change.counted_at > self._now:
             raise CommandRefused(f"{change.sku}: a count cannot be of the future")
+        last = self._work.stock.last_counted_at(change.sku, change.location)
+        if last is not None and last > change.counted_at:
+            raise CommandRefused(
+                f"{change.sku} at {change.location} was counted again at {last.isoformat()}, after "
+                "this count; the newer one stands"
+            )
         moved = self._work.stock.on_hand_moved(change.sku, change.location, since=change.counted_at)
         if change.count + moved < 0:
             raise CommandRefused(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from oms_sync.domain.values import Sku, parse_sku
-from oms_sync.flows.commands.context import CommandContext, Fault
+from oms_sync.flows.commands.context import CommandContext, CommandRefused, Fault
 from oms_sync.flows.commands.csv_rows import (
     Columns,
     Row,
@@ -35,6 +35,11 @@ def import_stock(
     parsed = parse_rows(rows, lambda row: _change(row, file), file=file, faults=faults)
     changes: dict[tuple[Sku, str], Change] = {}
     for line, change in parsed:
+        try:
+            context.check_location(change.location)
+        except CommandRefused as error:
+            faults.append(Fault(file=file, line=line, reason=str(error)))
+            continue
         first = changes.setdefault((change.sku, change.location), change)
         if first is not change:
             reason = f"{change.sku} at {change.location} stands already in line {first.line}"

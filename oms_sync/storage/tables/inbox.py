@@ -7,6 +7,7 @@ from oms_sync.storage.columns import Instant
 from oms_sync.storage.tables.base import METADATA
 
 _HINT_WAITS = sql("state = 'new' AND source = 'webhook'")
+_CLOSED = sql("state IN ('dead', 'dropped')")
 _WAITS = sql("state = 'new'")
 
 #: every message that came in, encrypted, and what became of it
@@ -53,6 +54,12 @@ inbox_messages = Table(
         "channel_order_id",
         sqlite_where=_WAITS,
         postgresql_where=_WAITS,
+    ),
+    Index(
+        "ix_inbox_messages_closed",
+        "dedupe_key",
+        sqlite_where=_CLOSED,
+        postgresql_where=_CLOSED,
     ),
     Index("ix_inbox_messages_state_received_at", "state", "received_at"),
     Index(

@@ -10,10 +10,10 @@ import pytest
 
 from connectors.shopify.documents import documents
 from connectors.shopify.faults import raise_top_level
-from oms_sync.sdk.strict_json import read_json
 from oms_sync.sdk import (
     ChannelError,
 )
+from oms_sync.sdk.strict_json import read_json
 
 
 def _vendor(*parts):

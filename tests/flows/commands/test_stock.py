@@ -56,6 +56,16 @@ def test_a_count_of_the_future_or_from_before_more_left_is_refused(bench):
         count(bench, units=2, at=early)
 
 
+def test_a_count_older_than_the_last_one_is_refused_and_changes_nothing(bench):
+    early = bench.clock.now()
+    bench.clock.sleep(60)
+    count(bench, units=240)
+    bench.clock.sleep(60)
+    with pytest.raises(CommandRefused, match="the newer one stands"):
+        count(bench, units=20, at=early)
+    assert bench.level("TEE").on_hand == 240
+
+
 @pytest.mark.proves("I-14", "I-13")
 def test_a_count_below_what_is_reserved_makes_the_newest_orders_short(bench):
     count(bench, units=5)

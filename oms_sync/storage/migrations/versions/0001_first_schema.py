@@ -89,6 +89,14 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("message_id", name=op.f("pk_inbox_messages")),
     )
     op.create_index(
+        "ix_inbox_messages_closed",
+        "inbox_messages",
+        ["dedupe_key"],
+        unique=False,
+        sqlite_where=sa.text("state IN ('dead', 'dropped')"),
+        postgresql_where=sa.text("state IN ('dead', 'dropped')"),
+    )
+    op.create_index(
         "ix_inbox_messages_state_received_at",
         "inbox_messages",
         ["state", "received_at"],

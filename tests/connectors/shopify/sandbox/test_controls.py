@@ -189,4 +189,3 @@ def test_it_knows_ten_thousand_skus(start_shop):
     found = shop.data("{ productVariants(first: 250) { nodes { id sku } } }")
     assert len(found["productVariants"]["nodes"]) == 250
     assert len(shop.sandbox.truth()["quantities"]) == 10_000
-

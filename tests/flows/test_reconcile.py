@@ -1,0 +1,153 @@
+"""Reconcile: every listing is looked at again in time, and a sweep finds what changes missed."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from oms_sync.sdk import BadPayload, Capability, OrderFeed, OrderPage
+from oms_sync.sdk.fake_session import FakeSession
+
+HOUR = 3600
+
+
+class Forgetful(FakeSession):
+    """A channel whose feed of changes forgets orders."""
+
+    def read_orders(self, feed, cursor, since):
+        page = super().read_orders(feed, cursor, since)
+        return replace(page, orders=()) if feed is OrderFeed.CHANGES else page
+
+
+@pytest.mark.proves("I-01", "F18")
+def test_a_sweep_finds_an_order_the_feed_of_changes_missed(any_hub):
+    shop = any_hub.open_shop(options={"page_size": 1})
+    any_hub.sessions["shop-a"] = Forgetful(shop, shop.request())
+    orders = [shop.buy(("TEE", 1)) for _ in range(3)]
+    any_hub.settle()
+    assert any_hub.find_order(orders[0]) is None
+    any_hub.wakes.clear()
+    report = any_hub.run("reconcile")
+    assert report.done == 3
+    assert report.next_at == any_hub.clock.now() + timedelta(seconds=HOUR)
+    assert ("normalise", "shop-a") in any_hub.wakes
+    any_hub.settle()
+    assert [any_hub.filled(one) for one in orders] == [(1, 0)] * 3
+    assert any_hub.feed("sweep").drained_at is not None
+
+
+def test_a_sweep_that_finds_nothing_new_stores_nothing_and_is_not_repeated_at_once(any_hub):
+    shop = any_hub.open_shop()
+    shop.buy(("TEE", 1))
+    any_hub.settle()
+    assert any_hub.run("reconcile").done == 0
+    first = any_hub.feed("sweep").drained_at
+    assert any_hub.inbox("new") == []
+    any_hub.run("reconcile")
+    assert any_hub.feed("sweep").drained_at == first
+    any_hub.clock.advance(HOUR)
+    any_hub.run("reconcile")
+    assert any_hub.feed("sweep").drained_at > first
+
+
+@pytest.mark.proves("I-04", "I-31", "F47")
+@pytest.mark.parametrize("commit", [1, 2, 3])
+@pytest.mark.parametrize("is_after", [False, True])
+def test_a_sweep_that_dies_goes_on_where_it_stood(hub, commit, is_after):
+    shop = hub.open_shop(options={"page_size": 1})
+    hub.sessions["shop-a"] = Forgetful(shop, shop.request())
+    orders = [shop.buy(("TEE", 1)) for _ in range(3)]
+    hub.crash_at(commit, is_after=is_after)
+    with pytest.raises(hub.Crash):
+        hub.run("reconcile")
+    hub.run("reconcile")
+    hub.settle()
+    assert [hub.filled(one) for one in orders] == [(1, 0)] * 3
+
+
+def test_a_draining_hub_ends_the_sweep_after_a_page_and_says_there_is_more(hub):
+    shop = hub.open_shop(options={"page_size": 1})
+    for _ in range(3):
+        shop.buy(("TEE", 1))
+    hub.is_stopping = lambda: True
+    assert hub.run("reconcile").is_more
+    assert hub.feed("sweep").pass_started_at is not None
+    hub.is_stopping = lambda: False
+    assert not hub.run("reconcile").is_more
+
+
+@pytest.mark.proves("I-33")
+def test_a_run_sweeps_a_bounded_number_of_pages(hub):
+    shop = hub.open_shop()
+
+    class Endless(FakeSession):
+        def read_orders(self, feed, cursor, since):
+            return OrderPage(orders=(), cursor=f"{int(cursor or 0) + 1}", is_last=False)
+
+    hub.sessions["shop-a"] = Endless(shop, shop.request())
+    assert hub.run("reconcile").is_more
+    assert hub.feed("sweep").cursor == "200"
+
+
+@pytest.mark.proves("I-05", "F20")
+def test_a_sweep_whose_cursor_repeats_is_an_error(hub):
+    shop = hub.open_shop(options={"page_size": 1})
+    for _ in range(3):
+        shop.buy(("TEE", 1))
+    shop.faults.set("F20", rate=1.0)
+    with pytest.raises(BadPayload, match="same cursor again"):
+        hub.run("reconcile")
+
+
+@pytest.mark.proves("I-20", "F14", "F39")
+def test_a_hand_edit_nobody_told_of_is_found_within_a_period(any_hub):
+    shop = any_hub.open_shop()
+    shop.hand_edit("TEE", 2)
+    any_hub.run("reconcile")
+    any_hub.settle()
+    assert shop.quantities() == {"TEE": 2}, "it was looked at less than a period ago"
+    any_hub.clock.advance(HOUR)
+    any_hub.wakes.clear()
+    any_hub.run("reconcile")
+    assert any_hub.listing().look_due_at == any_hub.clock.now()
+    assert ("push_stock", "shop-a") in any_hub.wakes
+    any_hub.settle()
+    assert shop.quantities() == {"TEE": 10}
+
+
+def test_more_listings_than_one_run_takes_are_looked_at_longest_unseen_first(hub):
+    hub.open_shop()
+    seen = hub.listing()
+    with hub.storage.open_work() as work:
+        work.listings.save(
+            [
+                replace(
+                    seen,
+                    listing_id=f"many-{number}",
+                    channel_listing_id=f"many-{number}",
+                    channel_sku=f"MANY {number}",
+                    looked_at=seen.looked_at - timedelta(seconds=number),
+                )
+                for number in range(500)
+            ]
+        )
+        work.commit()
+    hub.clock.advance(HOUR)
+    report = hub.run("reconcile")
+    assert (report.done, report.is_more) == (500, True)
+    assert hub.listing("MANY 499").look_due_at is not None
+    report = hub.run("reconcile")
+    assert (report.done, report.is_more) == (1, False)
+
+
+@pytest.mark.parametrize("missing", [Capability.READ_STOCK, Capability.READ_ORDERS])
+def test_a_channel_is_compared_in_what_it_can_show(hub, missing):
+    shop = hub.open_shop()
+    manifest = hub.manifests["shop-a"]
+    hub.manifests["shop-a"] = replace(manifest, capabilities=manifest.capabilities - {missing})
+    hub.sessions["shop-a"] = Forgetful(shop, shop.request())
+    shop.buy(("TEE", 1))
+    hub.clock.advance(HOUR)
+    report = hub.run("reconcile")
+    assert (report.done, report.is_more) == (1, False)
+    assert (hub.listing().look_due_at is None) is (missing is Capability.READ_STOCK)
