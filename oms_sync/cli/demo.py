@@ -10,6 +10,7 @@ import sys
 from dataclasses import dataclass
 from typing import Final
 
+from oms_sync.cli.demo_control import SandboxDown
 from oms_sync.cli.demo_faults import FaultLevel
 from oms_sync.cli.demo_play import Play, PlayOptions
 from oms_sync.cli.demo_stage import StageFailed, StageOptions, demo_accounts, open_stage
@@ -75,7 +76,7 @@ def perform(options: DemoOptions) -> Statement:
             with caught_signals() as signals, stage.open_desk() as desk:
                 statement = Play(stage, desk, asked, view).run(lambda: signals.count > 0)
             stage.keeps_folder = not statement.is_clean
-    except StageFailed as error:
+    except (StageFailed, SandboxDown) as error:
         raise CommandRefused(str(error)) from error
     show_statement(statement, file)
     if stage.keeps_folder:

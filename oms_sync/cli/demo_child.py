@@ -11,13 +11,16 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from oms_sync.runtime.memory import collector_held
+
 
 def main(arguments: list[str]) -> int:
     """Play one part until told to stop; answers the exit status."""
     kind, argument = arguments
     threading.Thread(target=_watch_parent, name="demo-parent", daemon=True).start()
     if kind == "hub":
-        from oms_sync import bootstrap
+        with collector_held():
+            from oms_sync import bootstrap
 
         return bootstrap.run_hub(Path(argument))
     _run_sandbox(json.loads(argument))

@@ -108,7 +108,7 @@ class SandboxControl:
                 content = response.read()
             except (OSError, http.client.HTTPException) as error:
                 self.close()
-                if is_reused and isinstance(error, http.client.RemoteDisconnected):
+                if is_reused and isinstance(error, ConnectionError):
                     continue  # an idle connection the server had closed: nothing was done
                 raise SandboxDown(f"{self.account} at {self.base_url}: {error!r}") from error
             if response.status >= _BROKEN:

@@ -88,7 +88,6 @@ def list_orders(
             "id": "order",
             "ref": "channel order",
             "state": "state",
-            "holds": "held by",
             "ship_by": "ship by",
             "units": "units#",
             "short": "short#",
@@ -105,7 +104,9 @@ def _summary(order: Mapping[str, Any]) -> dict[str, Any]:
     return {
         **order,
         "ref": f"{order['account']}:{order['channel_order_id']}",
-        "holds": [hold["code"] for hold in order["holds"]],
+        "state": ": ".join([order["state"], ", ".join(one["code"] for one in order["holds"])])
+        if order["holds"]
+        else order["state"],
         "units": sum(line["quantity_ordered"] or 0 for line in order["lines"]),
         "short": sum(line["quantity_short"] for line in order["lines"]),
         "total": f"{order['total']} {order['currency']}" if order["total"] else None,

@@ -21,6 +21,7 @@ from rich.text import Text
 
 COLUMNS_MAX = 100
 CELL_MAX = 400
+ID_KEYS = frozenset({"id", "shipment_id"})
 _UNSAFE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 _TIME_LENGTH_MIN = len("2026-01-01T00:00:00Z")
 
@@ -72,10 +73,22 @@ def show_table(columns: Mapping[str, str], rows: Iterable[Mapping[str, Any]], *,
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in columns.values():
         side: Literal["right", "left"] = "right" if heading.endswith("#") else "left"
-        table.add_column(heading.removesuffix("#"), justify=side, overflow="fold")
+        # An id broken over two lines cannot be copied: ids keep their width, the rest gives way.
+        width = max((len(row_id) for row_id in _ids(listed, columns, heading)), default=0)
+        table.add_column(
+            heading.removesuffix("#"), justify=side, overflow="fold", min_width=width or None
+        )
     for row in listed:
         table.add_row(*(Text(cell_text(row.get(key)), overflow="fold") for key in columns))
     _console(sys.stdout).print(table)
+
+
+def _ids(
+    rows: Iterable[Mapping[str, Any]], columns: Mapping[str, str], heading: str
+) -> Iterable[str]:
+    """The ids under `heading`, where its key says that it holds ids."""
+    keys = [key for key, title in columns.items() if title == heading and key in ID_KEYS]
+    return (cell_text(row.get(key)) for row in rows for key in keys)
 
 
 def show_facts(facts: Mapping[str, Any]) -> None:

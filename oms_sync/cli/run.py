@@ -11,6 +11,7 @@ from oms_sync.cli.accounts import ask_channel
 from oms_sync.cli.desk import config_path, open_desk
 from oms_sync.cli.output import complain, note, say, show_json
 from oms_sync.flows.commands.context import CommandRefused
+from oms_sync.runtime.memory import collector_held
 
 if TYPE_CHECKING:
     from oms_sync.sdk.sandbox import Sandbox
@@ -117,7 +118,8 @@ def schema() -> None:
 
 def run(context: typer.Context) -> None:
     """Run the hub until it is told to stop; SIGTERM and Ctrl-C let it finish what it began."""
-    from oms_sync import bootstrap
+    with collector_held():
+        from oms_sync import bootstrap
 
     status = bootstrap.run_hub(config_path(context))
     if status:

@@ -270,7 +270,7 @@ def agree(listing: Listing) -> Listing:
     """
     seen = listing.look
     assert seen is not None, "only a listing that was looked at can agree"
-    after = replace(listing, look=None, stale_count=0)
+    after = replace(listing, look=None, stale_count=0, refused_reason=None, refused_generation=None)
     if listing.expected != listing.desired:
         return after
     return replace(after, confirmed=seen.quantity, confirmed_at=seen.at)
@@ -299,7 +299,10 @@ def accept_look(listing: Listing, policy: DriftPolicy) -> tuple[Listing, Drift |
     """
     assert listing.look is not None, "only a listing that was looked at can accept the look"
     before = listing.expected
-    after = replace(listing, basis=listing.look, look=None)
+    # A refusal is tried once more after each look: its cause may have gone meanwhile.
+    after = replace(
+        listing, basis=listing.look, look=None, refused_reason=None, refused_generation=None
+    )
     if after.expected == after.desired and after.desired is not None:
         after = replace(
             after,

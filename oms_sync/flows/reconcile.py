@@ -61,7 +61,7 @@ def _sweep(context: FlowContext, now: datetime) -> tuple[int, bool]:
         found += count
         if is_last:
             if found:
-                log.warning("orders.found_by_sweep", account=context.account.name, orders=found)
+                log.info("orders.found_by_sweep", account=context.account.name, orders=found)
             return found, True
         if context.is_stopping():
             return found, False

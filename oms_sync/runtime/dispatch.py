@@ -143,7 +143,8 @@ class LocalDispatcher:
             self._changed.notify_all()
             is_over = self._is_stopping
         if result is not None and result.next_at is not None and not is_over:
-            self._on_next(*key, result.next_at)
+            flow, account = key
+            self._on_next(result.next_flow or flow, account, result.next_at)
 
 
 def _exclusions(manifest: Manifest) -> frozenset[frozenset[str]]:

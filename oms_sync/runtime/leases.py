@@ -25,7 +25,7 @@ class Leases(Protocol):
     """The database's leases; implemented by storage."""
 
     def acquire(self, name: str, owner: str, seconds: float) -> Fence | None:
-        """Take it, None while another owner holds it."""
+        """Take it, None while another owner holds it; one's own is taken with a new token."""
         ...
 
     def renew(self, fence: Fence, seconds: float) -> bool:
@@ -47,7 +47,15 @@ class LeaseKeeper:
 
     @contextmanager
     def hold(self, name: str) -> Iterator[Fence | None]:
-        """Hold the lease for the length of the block; None when another owner has it."""
+        """Hold the lease for the length of the block; None when another owner or thread has it.
+
+        One we could not give back, as when the database was away, is ours to take at once.
+        """
+        with self._lock:
+            is_held = name in self._held
+        if is_held:
+            yield None
+            return
         fence = self._leases.acquire(name, self._owner, LEASE_SECONDS)
         if fence is None:
             yield None

@@ -53,6 +53,8 @@ class RunResult:
     done: int = 0
     is_more: bool = False
     next_at: datetime | None = None
+    #: the flow that looks then; None means this one
+    next_flow: str | None = None
     reason: str = ""
 
 
@@ -212,6 +214,8 @@ class FlowRunner:
         return RunResult(
             outcome=outcome,
             next_at=retry.next_at(parts.clock.now(), error, failures=failures, chance=chance),
+            # Refused credentials stop every other flow: only a look at the account frees them.
+            next_flow=TEND if outcome == "fix_account" else None,
             reason=str(error),
         )
 

@@ -61,7 +61,10 @@ class Leases:
         self._clock = clock
 
     def acquire(self, name: str, owner: str, seconds: float) -> Fence | None:
-        """Take a lease nobody holds, or whose time is over; None while another holds it."""
+        """Take a lease nobody holds, or whose time is over; None while another holds it.
+
+        One's own, kept because it could not be given back, is taken again with a new token.
+        """
         now = self._clock.now()
         until = now + timedelta(seconds=seconds)
         with self._database.write() as transaction:
@@ -72,7 +75,7 @@ class Leases:
                     return None  # another took it in this very moment
                 transaction.commit()
                 return Fence(name=name, owner=owner, token=1)
-            if held.owner and held.expires_at > now:
+            if held.owner not in ("", owner) and held.expires_at > now:
                 return None
             transaction.run(_TAKE, {"b_name": name, "b_owner": owner, "b_until": until})
             transaction.commit()

@@ -101,19 +101,14 @@ _LAST_COUNT = select(func.max(stock_movements.c.at)).where(
 )
 _ADD_SAFETY = insert(safety_policies)
 _LEDGER = "ledger"
-_AVAILABLE = (
-    select(
-        stock_levels.c.sku,
-        func.sum(
-            stock_levels.c.on_hand
-            - stock_levels.c.unavailable
-            - stock_levels.c.reserved
-            - stock_levels.c.safety_stock
-        ),
-    )
-    .where(among(stock_levels.c.sku, "skus"), stock_levels.c.is_counted)
-    .group_by(stock_levels.c.sku)
-)
+#: summed here and not there: the database would sort the rows first
+_AVAILABLE = select(
+    stock_levels.c.sku,
+    stock_levels.c.on_hand
+    - stock_levels.c.unavailable
+    - stock_levels.c.reserved
+    - stock_levels.c.safety_stock,
+).where(among(stock_levels.c.sku, "skus"), stock_levels.c.is_counted)
 
 
 def read_level(row: Any) -> StockLevel:
@@ -133,7 +128,10 @@ def read_level(row: Any) -> StockLevel:
 
 def available(transaction: Transaction, wanted: Iterable[Sku]) -> dict[Sku, int]:
     """Available to sell over all locations, for the counted ones of many SKUs in one round."""
-    return {sku: int(units) for sku, units in transaction.rows(_AVAILABLE, {"skus": list(wanted)})}
+    found: dict[Sku, int] = {}
+    for sku, units in transaction.rows(_AVAILABLE, {"skus": list(wanted)}):
+        found[sku] = found.get(sku, 0) + units
+    return found
 
 
 class Stock:

@@ -1,9 +1,8 @@
 """Wake-ups between processes: what another process committed reaches the daemon at once."""
 
 from collections.abc import Callable
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-import psycopg
 from sqlalchemy import bindparam, delete, select
 from sqlalchemy.exc import DBAPIError
 
@@ -12,6 +11,9 @@ from oms_sync.storage.connections import Database
 from oms_sync.storage.errors import DatabaseBusy, DatabaseDown
 from oms_sync.storage.tables.hub import wakes
 from oms_sync.storage.unit_of_work import NOTIFY_CHANNEL, OnWake
+
+if TYPE_CHECKING:
+    import psycopg
 
 LOOK_SECONDS = 0.05
 NOTIFY_SECONDS_MAX = 1.0
@@ -35,7 +37,7 @@ class WakeWatch:
         while not is_stopping():
             try:
                 watch(on_wake, is_stopping)
-            except (DatabaseDown, DatabaseBusy, DBAPIError, psycopg.Error):
+            except (DatabaseDown, DatabaseBusy, DBAPIError):
                 # Rows wait in the table meanwhile; timers look at everything anyway.
                 self._clock.sleep(RECONNECT_SECONDS)
 
@@ -52,6 +54,14 @@ class WakeWatch:
                     self._clock.sleep(LOOK_SECONDS)
 
     def _watch_postgres(self, on_wake: OnWake, is_stopping: IsStopping) -> None:
+        import psycopg  # noqa: PLC0415 - only who uses PostgreSQL pays for its driver
+
+        try:
+            self._listen(on_wake, is_stopping)
+        except psycopg.Error as error:
+            raise DatabaseDown(f"waiting for notifications: {error}") from error
+
+    def _listen(self, on_wake: OnWake, is_stopping: IsStopping) -> None:
         with self._database.engine.connect() as connection:
             driver = cast("psycopg.Connection[Any]", connection.connection.driver_connection)
             driver.autocommit = True

@@ -43,7 +43,7 @@ def _wait_until(is_so: Callable[[], Any], seconds: float = 30, what: str = "") -
     return found
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, repr=False)
 class Shop:
     """One `oms-sync sandbox` process."""
 
@@ -51,6 +51,16 @@ class Shop:
     process: subprocess.Popen[str]
     entry: dict[str, Any]
     control: SandboxControl
+    #: starts a process of this shop with further options
+    start: Callable[..., subprocess.Popen[str]]
+
+    def reopen(self, *options: str) -> None:
+        """Begin anew on the same port, with nothing it knew before."""
+        _end(self.process)
+        self.control.close_all()
+        port = self.control.base_url.rpartition(":")[2]
+        self.process = self.start("--port", port, *options)
+        _connection(self.process)
 
     def buy(self, sku: str, units: int = 1, *, is_paid: bool = True) -> str:
         """Place an order; answers its channel order id."""
@@ -65,7 +75,7 @@ class Shop:
         return self.control._call(method, path, body)
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, repr=False)
 class Town:
     """Shops, one configuration, and the hub that runs with it."""
 
@@ -108,24 +118,29 @@ class Town:
 
     def open_shop(self, name: str, *options: str) -> Shop:
         """`oms-sync sandbox shopify`, under a name of its own at the hub."""
-        process = self._start_shop(name, *options)
-        self._open.callback(_end, process)
+
+        def start(*more: str) -> subprocess.Popen[str]:
+            with (self.folder / f"{name}.log").open("ab") as log:
+                process = subprocess.Popen(
+                    [sys.executable, "-m", "oms_sync", "sandbox", "shopify", *options, *more],
+                    stdout=subprocess.PIPE,
+                    stderr=log,
+                    text=True,
+                    env={**os.environ, "PYTHONUNBUFFERED": "1"},
+                )
+            self._open.callback(_end, process)
+            return process
+
+        process = start()
         entry, base_url = _connection(process)
-        control = SandboxControl(name, base_url)
         self.shops[name] = Shop(
-            name=name, process=process, entry={**entry, "name": name}, control=control
+            name=name,
+            process=process,
+            entry={**entry, "name": name},
+            control=SandboxControl(name, base_url),
+            start=start,
         )
         return self.shops[name]
-
-    def _start_shop(self, name: str, *options: str) -> subprocess.Popen[str]:
-        with (self.folder / f"{name}.log").open("ab") as log:
-            return subprocess.Popen(
-                [sys.executable, "-m", "oms_sync", "sandbox", "shopify", *options],
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-                env={**os.environ, "PYTHONUNBUFFERED": "1"},
-            )
 
     def configure(
         self, *, has_webhooks: bool = True, accounts: Mapping[str, Any] | None = None, **every: Any
@@ -193,10 +208,15 @@ class Town:
         return self.hub.wait(STOP_SECONDS_MAX)
 
     def ask(
-        self, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
+        self,
+        path: str,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        *,
+        port: int | None = None,
     ) -> tuple[int, Mapping[str, str], bytes]:
         """Status, headers and body of an answer of the hub; status 0 when nobody answers."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", port or self.port, timeout=30)
         try:
             connection.request("GET" if body is None else "POST", path, body, dict(headers or {}))
             answer = connection.getresponse()

@@ -87,8 +87,8 @@ def test_ctrl_c_ends_the_demo_with_a_statement_and_leaves_no_process_behind():
     assert not [pid for pid in children if _is_running(pid)]
 
 
-def test_the_shops_and_the_hub_end_when_the_demo_is_killed():
-    demo = _demo("--seed", "1")
+def test_the_shops_and_the_hub_end_when_the_demo_is_killed(tmp_path):
+    demo = _demo("--seed", "1", TMPDIR=str(tmp_path))
     for line in demo.stdout:
         if line.startswith("hub ready"):
             break

@@ -81,9 +81,6 @@ class CountedMetrics:
     def count(self, name: str, amount: float = 1, **labels: str) -> None:
         self.counts[name] += int(amount)
 
-    def gauge(self, name: str, value: float, **labels: str) -> None:
-        """Flows set no gauges."""
-
     def observe(self, name: str, value: float, **labels: str) -> None:
         assert value >= 0
         self.observed[f"{name} {labels['flow']}"] += 1
@@ -149,7 +146,7 @@ class Hub:
         channel = self.connect(name, catalogue, **more)
         self.link(name)
         for sku, units in channel.quantities().items():
-            if not self.is_counted(sku):
+            if not self.levels(sku):
                 self.count(sku, units)
         self.settle()
         return channel
@@ -331,9 +328,6 @@ class Hub:
         with self.storage.open_work() as work:
             found = work.stock.levels([Sku(sku)])
         return {place: level for (_, place), level in found.items()}
-
-    def is_counted(self, sku: str) -> bool:
-        return any(level.is_counted for level in self.levels(sku).values())
 
     def stock(self, sku: str = "TEE", location: str = "main") -> tuple[int, int]:
         """On hand and reserved."""

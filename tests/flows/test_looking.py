@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from oms_sync.domain.listing import ListingState
+from oms_sync.flows import looking
 from oms_sync.sdk import ChannelDown
 from oms_sync.sdk.fake_session import FakeSession
 
@@ -114,6 +115,41 @@ def test_a_sale_imported_while_the_channel_is_asked_makes_the_hub_ask_again(hub)
     hub.settle()
     assert hub.listing().desired == hub.listing().expected == 7
     assert shop.quantities() == {"TEE": 7}
+
+
+def test_a_look_that_disagrees_is_repeated_and_only_a_clear_answer_settles_it(hub):
+    shop = hub.open_shop(poll_seconds=3600)
+    shop.hand_edit("TEE", 7)
+    look_now(hub)
+    hub.run("push_stock")
+    ended = shop.books.listings.pop("shop-a-listing-1")
+    hub.clock.advance(2)
+    hub.run("push_stock")
+    assert hub.listing().look.quantity == 7, "a listing not shown says nothing"
+    shop.books.listings[ended.channel_listing_id] = ended
+    shop.hand_edit("TEE", 10)
+    hub.clock.advance(2)
+    hub.run("push_stock")
+    assert hub.listing().look is None, "the channel shows what was expected after all"
+    assert (drifts(hub), hub.writes()) == (0, [])
+
+
+@pytest.mark.proves("I-33")
+def test_a_run_accepts_a_bounded_number_of_looks(hub, monkeypatch):
+    monkeypatch.setattr(looking, "LOOKS_MAX", 1)
+    monkeypatch.setattr(looking, "ROUNDS_MAX", 2)
+    catalogue = {"A": 10, "B": 10, "C": 10}
+    shop = hub.open_shop(catalogue=catalogue)
+    for sku in catalogue:
+        shop.hand_edit(sku, 7)
+        look_now(hub, sku)
+    hub.run("push_stock")
+    hub.run("ingest")
+    hub.run("push_stock")
+    assert drifts(hub) == 2
+    hub.settle()
+    assert drifts(hub) == 3
+    assert shop.quantities() == catalogue
 
 
 # --- drift ---------------------------------------------------------------------------------------

@@ -123,14 +123,17 @@ def test_nothing_is_pushed_before_the_back_fill_is_complete(any_hub):
     assert shop.quantities() == {"TEE": 10}
 
 
-def test_shadow_mode_computes_and_neither_looks_nor_pushes(any_hub):
+def test_shadow_mode_computes_and_looks_and_pushes_nothing(any_hub):
     shop = any_hub.connect(catalogue={"TEE": 3}, mode="shadow")
+    any_hub.sessions["shop-a"] = shop.session(may_write=False)
     any_hub.link()
     any_hub.count("TEE", 10)
     any_hub.settle()
     any_hub.run("reconcile")
     any_hub.settle()
-    assert (any_hub.listing().desired, any_hub.listing().basis) == (10, None)
+    listing = any_hub.listing()
+    assert (listing.desired, listing.expected, listing.sent) == (10, 3, None)
+    assert listing.state is ListingState.BEHIND
     assert shop.effects == []
 
 

@@ -115,6 +115,17 @@ def test_when_a_flow_wants_to_come_back_the_timers_are_told(make_dispatcher, flo
     assert told == [("ingest", "a", clock.now())]
 
 
+def test_another_flow_may_be_the_one_that_looks_next(make_dispatcher, flows, clock):
+    told = []
+    dispatcher = make_dispatcher(on_next=lambda *asked: told.append(asked))
+    later = RunResult(outcome="fix_account", next_at=clock.now(), next_flow="tend")
+    flows.results["ingest", "a"] = [later]
+    dispatcher.wake("ingest", "a")
+    assert dispatcher.wait_idle(WAIT)
+    assert dispatcher.stop(WAIT)
+    assert told == [("tend", "a", clock.now())]
+
+
 def test_flows_that_exclude_one_another_never_run_together(make_dispatcher, flows):
     dispatcher = make_dispatcher(exclusive=(("ingest", "push_tracking"),))
     gate = flows.hold("ingest", "a")

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from oms_sync.runtime.memory import YOUNG_MAX, settle_memory
+from oms_sync.runtime.memory import YOUNG_MAX, collector_held, settle_memory
 
 
 @pytest.fixture(autouse=True)
@@ -26,3 +26,10 @@ def test_what_was_made_before_is_not_looked_at_again_and_later_garbage_is():
     circle.append(circle)
     del circle
     assert gc.collect() >= 1
+
+
+def test_the_collector_is_held_for_the_length_of_the_block_and_works_again_after_an_error():
+    with pytest.raises(ValueError, match="broken"), collector_held():
+        assert not gc.isenabled()
+        raise ValueError("broken")
+    assert gc.isenabled()

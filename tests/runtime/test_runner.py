@@ -146,6 +146,22 @@ def test_leases_are_renewed_while_held_and_a_lost_one_is_forgotten(bench, leases
     assert _names(events) == ["lease.lost"]
 
 
+@pytest.mark.proves("I-31", "I-34")
+def test_a_lease_that_could_not_be_given_back_does_not_keep_its_own_daemon_waiting(bench, leases):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(leases, "release", _away)
+        with pytest.raises(OSError, match="away"), bench.keeper.hold("reserve:shop-a"):
+            pass
+    assert leases.holder("reserve:shop-a") == "us"
+    with bench.keeper.hold("reserve:shop-a") as fence, bench.keeper.hold("reserve:shop-a") as two:
+        assert fence is not None
+        assert two is None, "a second thread of ours waits like anybody else"
+
+
+def _away(_: object) -> None:
+    raise OSError("the database is away")
+
+
 def test_handing_back_releases_what_a_stuck_run_still_holds(bench, leases):
     with bench.keeper.hold("reserve:shop-a"):
         bench.keeper.release_all()
@@ -249,6 +265,18 @@ def test_an_account_that_was_resumed_runs_again_with_a_new_session(bench):
     assert bench.run("ingest", "shop-a", flow).outcome == "ok"
     assert sessions[0].is_closed
     assert sessions[1] is not sessions[0]
+
+
+@pytest.mark.proves("I-35", "F29")
+def test_an_account_is_looked_at_again_until_its_credentials_are_good(bench):
+    refused = bench.raises(AuthFailed("revoked"), "push_stock")
+    assert refused.next_flow == TEND, "the flow itself stays away until the account is well"
+    assert bench.clock.now() < refused.next_at <= bench.clock.now() + timedelta(seconds=300)
+    again = bench.raises(AuthFailed("revoked"), TEND)
+    assert again.next_flow == TEND
+    bench.parts.health.succeeded("shop-a", TEND, is_proof=True)
+    assert bench.run("push_stock").outcome == "ok"
+    assert bench.raises(ChannelDown("away"), "push_stock").next_flow is None
 
 
 def test_revoked_credentials_stop_the_account_also_after_a_restart(bench):

@@ -205,9 +205,6 @@ class World:
         self.storage = self._open()
         self.sessions = {name: one.session(name) for name, one in self.channels.items()}
 
-    def close(self) -> None:
-        self.storage.close()
-
     def step(self) -> None:
         """Let chance do one thing: a flow, a buyer, the warehouse, a delivery, or time."""
         roll = self.chance.random()
@@ -396,7 +393,7 @@ def make_world(template: tuple[Path, KeyRing], tmp_path: Path) -> Iterator[Calla
             folder = Path(stack.enter_context(TemporaryDirectory(prefix="oms-sync-", dir=place)))
             shutil.copy(template[0], folder / "hub.db")
             world = World(seed=seed, database=folder / "hub.db", keys=template[1])
-            stack.callback(world.close)
+            stack.push(lambda *_: world.storage.close())
             return world
 
         yield make

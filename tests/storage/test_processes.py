@@ -50,6 +50,18 @@ def test_the_same_owner_taking_a_lease_again_outdates_its_first_token(storage, c
         work.commit()
 
 
+@pytest.mark.proves("I-31", "I-34")
+def test_an_owner_that_could_not_give_its_lease_back_takes_it_again_at_once(storage):
+    kept = storage.leases.acquire(LEASE, "one", 60)
+    again = storage.leases.acquire(LEASE, "one", 60)
+    assert again.token == kept.token + 1
+    assert storage.leases.acquire(LEASE, "two", 60) is None
+    storage.leases.release(kept)  # late, and no longer ours to give back
+    assert storage.leases.acquire(LEASE, "two", 60) is None
+    with pytest.raises(LeaseLost), storage.open_work(kept) as work:
+        work.commit()
+
+
 @pytest.mark.proves("I-31")
 def test_leases_of_the_dead_are_cleared_and_their_tokens_void(storage):
     dead = storage.leases.acquire(LEASE, "dead", 60)
