@@ -104,7 +104,7 @@ class StockDesk:
         return str(active[0]["id"])
 
     def _activate(self, batch: sdk.StockBatch, listing_id: str, location: str) -> tuple[str, str]:
-        """Stock an stock_item at our location; its quantity follows with the next batch."""
+        """Stock a stock item at our location; its quantity follows with the next batch."""
         key = render.idempotency_key("activate", batch.key, listing_id)
         variables = {"item": listing_id, "location": location, "key": key}
         answer = self._client.run("Activate", variables, priority=sdk.Priority.WRITE)
@@ -165,7 +165,7 @@ def _quantities(answer: Answer) -> dict[str, int]:
 
 
 def _available(level: Mapping[str, Any] | None) -> int:
-    """Available units; an stock_item that is not stocked at our location shows none there."""
+    """Available units; a stock item that is not stocked at our location shows none there."""
     if level is None:
         return 0
     shown = [each["quantity"] for each in level["quantities"] if each["name"] == "available"]

@@ -29,7 +29,7 @@ from oms_sync.runtime.redaction import Redactor
 class Effort:
     """How much is done for each figure."""
 
-    orders: int = 4_000
+    orders: int = 2_000
     runs: int = 3
     tries: int = 30
     reads: int = 200

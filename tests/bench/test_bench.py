@@ -1,0 +1,59 @@
+"""The benchmark runs and every figure it promises is there; no time is asserted."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+BENCH = Path(__file__).with_name("bench.py")
+SECONDS_MAX = 600
+POSITIVE = {
+    "orders_per_second_sqlite_1_accounts",
+    "orders_per_second_sqlite_4_accounts",
+    "orders_per_second_postgresql_1_accounts",
+    "orders_per_second_postgresql_4_accounts",
+    "hot_sku_reservations_per_second_sqlite",
+    "hot_sku_reservations_per_second_postgresql",
+    "read_1000_skus_available_sqlite",
+    "read_1000_skus_available_postgresql",
+    "start_to_ready",
+    "memory_at_rest",
+    "stock_adjust_to_channels_p95",
+    "last_unit_shows_0_elsewhere_webhooks_p95",
+    "last_unit_shows_0_elsewhere_polling_p95",
+    "api_writes_per_1000_changed_listings_to_the_minimum",
+    "memory_with_300_listings",
+    "webhook_acks_per_second",
+    "webhook_ack_p99",
+}
+#: figures that may, or must, be nothing
+OTHERS = {
+    "hot_sku_over_reserved_sqlite",
+    "hot_sku_over_reserved_postgresql",
+    "processor_share_at_rest",
+}
+
+
+@pytest.mark.proves("I-14")
+def test_every_figure_is_printed_and_nothing_is_over_reserved():
+    ran = subprocess.run(
+        [sys.executable, str(BENCH), "--quick"],
+        capture_output=True,
+        text=True,
+        timeout=SECONDS_MAX,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr[-4000:]
+    document = json.loads(ran.stdout)
+    figures = document["figures"]
+    assert set(figures) == POSITIVE | OTHERS
+    assert {name for name in POSITIVE if not figures[name]["value"] > 0} == set()
+    assert figures["hot_sku_over_reserved_sqlite"]["value"] == 0
+    assert figures["hot_sku_over_reserved_postgresql"]["value"] == 0
+    writes = figures["api_writes_per_1000_changed_listings_to_the_minimum"]
+    assert writes["writes"] >= writes["minimum"]
+    assert document["machine"]["cores"] >= 1
