@@ -35,7 +35,7 @@ from oms_sync.runtime.settings import Settings, load_settings
 from oms_sync.runtime.signals import caught_signals
 from oms_sync.runtime.tend import TEND, Caretaker
 from oms_sync.runtime.wiring import Ground, hide_secrets, profiles_of, wire, wire_all
-from oms_sync.sdk import Clock, Ids, Manifest, Session, WebhookPart
+from oms_sync.sdk import Clock, Ids, Manifest, Session
 from oms_sync.storage.crypto import load_key_ring
 from oms_sync.storage.engine import Storage, StorageOptions, open_storage
 from oms_sync.web.app import make_app
@@ -105,10 +105,6 @@ class Desk:
     def manifest(self, account: str) -> Manifest:
         """What the account's connector declares."""
         return self.registry.get(self.profiles[account].connector).manifest
-
-    def webhook(self, account: str) -> WebhookPart | None:
-        """The webhook half of the account's connector."""
-        return self.registry.get(self.profiles[account].connector).load_webhook()
 
 
 @contextmanager

@@ -1,24 +1,33 @@
-"""Statements for batches, compiled once: the database library would work out every row anew."""
+"""Statements for batches, compiled once: the database library would work out every row anew.
+
+PostgreSQL takes a batch of new rows as one statement over arrays, one array a column.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from sqlalchemy import Insert
 from sqlalchemy.engine import Dialect
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.elements import ClauseElement
 
 STATEMENTS_MAX = 500
+_VALUES = " VALUES ("
+#: what may follow the values; an update on conflict may not meet one row twice in one statement
+_ENDS = (")", ") ON CONFLICT DO NOTHING")
 
 
 class CompiledBatch:
     """One statement for one dialect, and how a mapping becomes the parameters it takes."""
 
-    __slots__ = ("_fields", "_is_positional", "sql")
+    __slots__ = ("_fields", "_is_positional", "_is_whole", "sql")
 
     def __init__(self, compiled: SQLCompiler, dialect: Dialect, given: Sequence[str]) -> None:
-        self.sql = str(compiled)
+        arrays = _over_arrays(compiled, dialect, given)
+        self.sql = arrays or str(compiled)
+        self._is_whole = arrays is not None
         self._is_positional = bool(compiled.positional)
         names = compiled.positiontup if compiled.positional else list(compiled.bind_names.values())
         # raises where the statement needs a value that rows do not give
@@ -34,11 +43,14 @@ class CompiledBatch:
         )
 
     def parameters(self, batch: Sequence[Mapping[str, Any]]) -> list[Any]:
-        """The driver's parameters of every row."""
-        rows = zip(*(field.column(batch) for field in self._fields), strict=True)
+        """The driver's parameters, one entry for each time the statement is executed."""
+        columns = [field.column(batch) for field in self._fields]
+        names = [field.name for field in self._fields]
+        if self._is_whole:
+            return [dict(zip(names, columns, strict=True))]
+        rows = zip(*columns, strict=True)
         if self._is_positional:
             return list(rows)
-        names = [field.name for field in self._fields]
         return [dict(zip(names, row, strict=True)) for row in rows]
 
 
@@ -65,3 +77,24 @@ def compiled_batch(
     compiled = statement.compile(dialect=dialect, column_keys=list(names), for_executemany=True)
     assert isinstance(compiled, SQLCompiler), "batches are written with SQL statements"
     return CompiledBatch(compiled, dialect, names)
+
+
+def _over_arrays(compiled: SQLCompiler, dialect: Dialect, given: Sequence[str]) -> str | None:
+    """The insert as `SELECT * FROM unnest(…)`; None for any other statement or database."""
+    statement, sql = compiled.statement, str(compiled)
+    if dialect.name != "postgresql" or not isinstance(statement, Insert):
+        return None
+    head, _, tail = sql.partition(_VALUES)
+    end = next((end for end in _ENDS if tail.endswith(end)), None)
+    names = list(compiled.bind_names.values())
+    if end is None or sorted(names) != sorted(given) or tail.count("%(") != len(names):
+        return None
+    arrays = ", ".join(
+        f"%({name})s::{dialect.type_compiler_instance.process(_column_type(statement, name))}[]"
+        for name in names
+    )
+    return f"{head} SELECT * FROM unnest({arrays}{end}"  # noqa: S608 - compiled parts
+
+
+def _column_type(statement: Insert, name: str) -> Any:
+    return statement.table.c[name].type

@@ -19,6 +19,9 @@ from oms_sync.storage.errors import DatabaseBusy, StorageError, translated
 
 BUSY_SECONDS_MAX = 10
 WRITE_WAIT_SECONDS_MAX = 60
+#: PostgreSQL ends the session of whoever keeps a transaction open and does nothing, such as a
+#: frozen or unplugged machine, so that its row locks cannot stop everybody else
+IDLE_SECONDS_MAX = 60
 STATEMENT_CACHE_MAX = 1_000
 _PRAGMAS = (
     "PRAGMA journal_mode=WAL",
@@ -182,6 +185,12 @@ def _sqlite_path(url: URL, base_dir: Path) -> Path:
 
 
 def _postgres(url: URL, pool_size: int) -> Engine:
+    limits = {
+        "timezone": "UTC",
+        "lock_timeout": f"{WRITE_WAIT_SECONDS_MAX}s",
+        "idle_in_transaction_session_timeout": f"{IDLE_SECONDS_MAX}s",
+    }
+    options = " ".join(f"-c {name}={value}" for name, value in limits.items())
     return create_engine(
         url.set(drivername="postgresql+psycopg"),
         pool_size=pool_size,
@@ -190,7 +199,7 @@ def _postgres(url: URL, pool_size: int) -> Engine:
         pool_timeout=BUSY_SECONDS_MAX,
         hide_parameters=True,  # an error message must not quote a buyer
         query_cache_size=STATEMENT_CACHE_MAX,
-        connect_args={"connect_timeout": BUSY_SECONDS_MAX, "options": "-c timezone=UTC"},
+        connect_args={"connect_timeout": BUSY_SECONDS_MAX, "options": options},
         isolation_level="READ COMMITTED",
     )
 

@@ -41,8 +41,9 @@ class DatabaseDown(StorageError):
     """The database cannot be used now; look at its server, its disk, and its permissions."""
 
 
-#: SQLSTATEs after which the same work may simply be tried again
-_AGAIN = frozenset(("40001", "40P01", "55P03"))
+#: SQLSTATEs after which the same work may simply be tried again: serialization failure, deadlock,
+#: no lock in time, a transaction that was left idle for too long
+_AGAIN = frozenset(("40001", "40P01", "55P03", "25P03"))
 #: psycopg's names of a server that is gone, going, full, or read-only
 _DOWN = frozenset(
     (

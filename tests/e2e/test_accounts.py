@@ -36,7 +36,7 @@ def test_shadow_writes_nothing_and_previews_what_live_then_does(make_town, wait_
     sku = town.a_sku()
     channel_order_id = here.buy(sku, 3)
     order = town.wait_order("shop-a", channel_order_id)
-    assert order["lines"][0]["quantity_reserved"] == 3
+    wait_until(lambda: town.desk.reports.order(order["id"])["lines"][0]["quantity_reserved"] == 3)
     town.run("ship", order["id"], "--carrier", "ups", "--tracking", "1Z-SHADOW")
     wait_until(lambda: _previewed(town, "shop-b", sku)["change"] == -3, what="preview")
     previewed = _previewed(town, "shop-b", sku)

@@ -247,7 +247,6 @@ def test_a_desk_opens_sessions_of_its_own(write_config, sandbox):
         finally:
             session.close()
         assert desk.manifest("shop-a").id == "shopify"
-        assert desk.webhook("shop-a") is not None
         assert desk.reports.orders() == []
 
 

@@ -3,6 +3,7 @@
 import pytest
 from sqlalchemy import bindparam, insert, update
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects.postgresql import insert as postgres_insert
 from sqlalchemy.exc import InvalidRequestError
 
 from oms_sync.storage.batches import compiled_batch
@@ -44,6 +45,24 @@ def test_a_row_that_lacks_a_name_of_the_first_is_refused():
     batch = compiled_batch(insert(wakes), SQLITE, ("flow", "account"))
     with pytest.raises(KeyError):
         batch.parameters([{"flow": "ingest", "account": "shop-a"}, {"flow": "ingest"}])
+
+
+def test_postgres_takes_new_rows_as_one_array_a_column():
+    batch = compiled_batch(insert(wakes), POSTGRES, ("flow", "account"))
+    assert "SELECT * FROM unnest(%(flow)s::" in batch.sql
+    rows = [{"flow": "ingest", "account": "a"}, {"flow": "reserve", "account": "b"}]
+    assert batch.parameters(rows) == [{"flow": ["ingest", "reserve"], "account": ["a", "b"]}]
+
+
+def test_rows_that_update_on_conflict_stay_single():
+    upsert = postgres_insert(skus).on_conflict_do_update(
+        index_elements=[skus.c.sku], set_={"is_fill_due": True}
+    )
+    ignoring = postgres_insert(skus).on_conflict_do_nothing()
+    names = ("sku", "is_fill_due")
+    assert "unnest" not in compiled_batch(upsert, POSTGRES, names).sql
+    assert compiled_batch(ignoring, POSTGRES, names).sql.endswith(") ON CONFLICT DO NOTHING")
+    assert "unnest" in compiled_batch(ignoring, POSTGRES, names).sql
 
 
 def test_a_batch_asks_for_no_rows_back():

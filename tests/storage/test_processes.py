@@ -5,11 +5,13 @@ import time
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from oms_sync.flows.ports import LeaseLost
 from oms_sync.runtime.clock import SystemClock, SystemIds
+from oms_sync.storage import connections
 from oms_sync.storage.engine import StorageOptions, open_storage
-from oms_sync.storage.errors import DatabaseDown, SecondDaemon, StorageError
+from oms_sync.storage.errors import DatabaseBusy, DatabaseDown, SecondDaemon, StorageError
 from oms_sync.storage.tokens import REFRESH_SECONDS_MAX
 
 only_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -223,3 +225,28 @@ def test_sqlite_runs_with_the_settings_it_promises(storage):
         "foreign_keys": 1,
         "busy_timeout": 10_000,
     }
+
+
+@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
+@pytest.mark.proves("I-31", "I-34", "F48")
+def test_a_frozen_process_loses_its_row_locks_and_its_transaction(database_url, monkeypatch):
+    monkeypatch.setattr(connections, "IDLE_SECONDS_MAX", 1)
+    frozen, other = (
+        connections.Database(database_url, base_dir=Path(), pool_size=1) for _ in range(2)
+    )
+    begun = time.monotonic()
+    with frozen.write() as asleep:
+        asleep.run(text("CREATE TABLE one (a int)"))
+        asleep.run(text("INSERT INTO one VALUES (1)"))
+        asleep.commit()
+        asleep.run(text("SELECT a FROM one FOR UPDATE"))
+        with other.write() as awake:  # waits until PostgreSQL has ended the sleeper
+            awake.run(text("UPDATE one SET a = 2"))
+            awake.commit()
+        with pytest.raises(DatabaseBusy, match="idle-in-transaction"):
+            asleep.run(text("UPDATE one SET a = 3"))
+    assert time.monotonic() - begun < 30
+    with other.read() as awake:
+        assert awake.row(text("SELECT a FROM one")).a == 2
+    frozen.close()
+    other.close()

@@ -1,6 +1,6 @@
 """Tables of the hub itself: accounts, tokens, leases, wakes, key fingerprints, events."""
 
-from sqlalchemy import Boolean, Column, Index, Integer, LargeBinary, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Index, LargeBinary, Table, Text
 from sqlalchemy import text as sql
 
 from oms_sync.storage.columns import Instant, RowNumber
@@ -30,8 +30,8 @@ account_policies = Table(
     Column("connector", Text, nullable=False),
     Column("mode", Text, nullable=False),
     Column("locations", Text, nullable=False),
-    Column("buffer", Integer, nullable=False),
-    Column("cap", Integer),
+    Column("buffer", BigInteger, nullable=False),
+    Column("cap", BigInteger),
     Index("ix_account_policies_account_at", "account", "at"),
 )
 
@@ -64,7 +64,7 @@ leases = Table(
     METADATA,
     Column("name", Text, primary_key=True),
     Column("owner", Text, nullable=False),
-    Column("token", Integer, nullable=False),
+    Column("token", BigInteger, nullable=False),
     Column("expires_at", Instant, nullable=False),
 )
 

@@ -1,6 +1,6 @@
 """Tables of what came in: messages, and the orders some hint says to read again."""
 
-from sqlalchemy import Boolean, CheckConstraint, Column, Index, Integer, LargeBinary, Table, Text
+from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, Index, LargeBinary, Table, Text
 from sqlalchemy import text as sql
 
 from oms_sync.storage.columns import Instant
@@ -24,7 +24,7 @@ inbox_messages = Table(
     Column("state", Text, nullable=False),
     Column("reason", Text, nullable=False),
     Column("settled_at", Instant),
-    Column("attempts", Integer, nullable=False),
+    Column("attempts", BigInteger, nullable=False),
     Column("order_id", Text),
     Column("subject_id", Text),
     #: the message's own data key, wrapped by the key ring; destroyed by erasure
@@ -76,9 +76,9 @@ rereads = Table(
     METADATA,
     Column("account", Text, primary_key=True),
     Column("channel_order_id", Text, primary_key=True),
-    Column("armed", Integer, nullable=False),
+    Column("armed", BigInteger, nullable=False),
     Column("is_deletion", Boolean, nullable=False),
-    Column("attempts", Integer, nullable=False),
+    Column("attempts", BigInteger, nullable=False),
     Column("due_at", Instant, nullable=False),
     Index("ix_rereads_account_due_at", "account", "due_at"),
 )

@@ -1,12 +1,12 @@
 """Tables of stock: SKUs, levels, the movements that change them, policies as facts."""
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     CheckConstraint,
     Column,
     ForeignKey,
     Index,
-    Integer,
     Table,
     Text,
 )
@@ -36,11 +36,11 @@ stock_levels = Table(
     Column("sku", Text, ForeignKey("skus.sku"), primary_key=True),
     Column("location", Text, primary_key=True),
     Column("is_counted", Boolean, nullable=False),
-    Column("on_hand", Integer, nullable=False),
-    Column("unavailable", Integer, nullable=False),
-    Column("reserved", Integer, nullable=False),
-    Column("safety_stock", Integer, nullable=False),
-    Column("sequence", Integer, nullable=False),
+    Column("on_hand", BigInteger, nullable=False),
+    Column("unavailable", BigInteger, nullable=False),
+    Column("reserved", BigInteger, nullable=False),
+    Column("safety_stock", BigInteger, nullable=False),
+    Column("sequence", BigInteger, nullable=False),
     #: keyed hash of the last movement
     Column("head", Text, nullable=False),
     #: keyed hash of this row, so that no counter is edited unseen
@@ -59,11 +59,11 @@ stock_movements = Table(
     METADATA,
     Column("sku", Text, primary_key=True),
     Column("location", Text, primary_key=True),
-    Column("sequence", Integer, primary_key=True),
+    Column("sequence", BigInteger, primary_key=True),
     Column("kind", Text, nullable=False),
-    Column("on_hand_delta", Integer, nullable=False),
-    Column("unavailable_delta", Integer, nullable=False),
-    Column("reserved_delta", Integer, nullable=False),
+    Column("on_hand_delta", BigInteger, nullable=False),
+    Column("unavailable_delta", BigInteger, nullable=False),
+    Column("reserved_delta", BigInteger, nullable=False),
     Column("reason", Text, nullable=False),
     Column("source", Text, nullable=False),
     Column("actor", Text, nullable=False),
@@ -79,7 +79,7 @@ ledger_totals = Table(
     "ledger_totals",
     METADATA,
     Column("name", Text, primary_key=True),
-    Column("levels", Integer, nullable=False),
+    Column("levels", BigInteger, nullable=False),
     Column("seal", Text, nullable=False),
 )
 
@@ -90,7 +90,7 @@ safety_policies = Table(
     Column("fact", RowNumber, primary_key=True),
     Column("sku", Text, nullable=False),
     Column("location", Text, nullable=False),
-    Column("units", Integer, nullable=False),
+    Column("units", BigInteger, nullable=False),
     Column("at", Instant, nullable=False),
     Column("actor", Text, nullable=False),
     Index("ix_safety_policies_sku_at", "sku", "at"),
