@@ -51,7 +51,7 @@ def private_postgres() -> Iterator[tuple[OpenDatabase, str]]:
                 server.drop_database(name)
 
         with psycopg.connect(server.conninfo("postgres")) as connection:
-            version = str(connection.execute("SHOW server_version").fetchone()[0])  # type: ignore[index]
+            version = connection.info.parameter_status("server_version") or "unknown"
         yield open_database, version
     finally:
         server.stop()

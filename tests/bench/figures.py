@@ -3,9 +3,8 @@
 import os
 import platform
 import sqlite3
-import statistics
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
@@ -77,12 +76,6 @@ def spread(values: Sequence[float]) -> dict[str, Any]:
         "max": tidy(max(values)),
         "tries": len(values),
     }
-
-
-def runs_of(measure: Callable[[], float], times: int) -> tuple[float, dict[str, Any]]:
-    """The median of several runs, and all of them."""
-    values = [measure() for _ in range(times)]
-    return statistics.median(values), {"runs": [tidy(value) for value in values]}
 
 
 def machine() -> dict[str, Any]:
