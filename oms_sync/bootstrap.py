@@ -18,6 +18,7 @@ from oms_sync.flows import ingest, normalise, push_stock, push_tracking, reconci
 from oms_sync.flows.manual import MANUAL
 from oms_sync.flows.ports import UnitOfWork
 from oms_sync.flows.records import AccountProfile
+from oms_sync.runtime.budgets import BudgetNotes
 from oms_sync.runtime.clock import SystemClock, SystemIds
 from oms_sync.runtime.daemon import Daemon, DaemonParts
 from oms_sync.runtime.dispatch import LocalDispatcher
@@ -251,9 +252,9 @@ def _assemble(wired: _Wired) -> Hub:
             ids=wired.ids,
             metrics=wired.metrics,
             is_stopping=wired.stopping.is_set,
+            note_budget=BudgetNotes(wired.wirings, record=storage.record_budget, clock=clock),
         )
     )
-    schedule: Schedule
     dispatcher = LocalDispatcher(
         runner.run,
         manifests={name: wiring.manifest for name, wiring in wired.wirings.items()},

@@ -74,6 +74,8 @@ class RunnerParts:
     ids: Ids
     metrics: Metrics
     is_stopping: Callable[[], bool]
+    #: told of each account whose run succeeded
+    note_budget: Callable[[str], None] = lambda account: None
 
 
 @dataclass(slots=True)
@@ -157,6 +159,7 @@ class FlowRunner:
                 context = self._context(account, session, fence)
                 policy = retry.short_policy(parts.clock, parts.ids)
                 report: FlowReport = policy(parts.flows[flow], context)
+        parts.note_budget(account)
         self._succeeded(flow, account, calls_before)
         return RunResult(
             outcome="ok", done=report.done, is_more=report.is_more, next_at=report.next_at

@@ -1,6 +1,7 @@
 """Opening the store: schema, key ring and settings are checked before anything is read."""
 
 import fcntl
+import json
 import os
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
@@ -20,7 +21,7 @@ from oms_sync.storage.errors import DatabaseBusy, DatabaseDown, SecondDaemon, Wr
 from oms_sync.storage.leases import Fence, Leases
 from oms_sync.storage.reports import Reports
 from oms_sync.storage.stock import available
-from oms_sync.storage.tables.hub import hub_facts
+from oms_sync.storage.tables.hub import BUDGET, hub_facts
 from oms_sync.storage.tokens import AccountTokens, TokenLeases
 from oms_sync.storage.unit_of_work import OnWake, UnitOfWork, WorkParts, open_unit_of_work
 from oms_sync.storage.wakes import IsStopping, WakeWatch
@@ -95,6 +96,14 @@ class Storage:
                 return
         with self._database.write() as transaction:
             policies.append(transaction, policies.changes(transaction, listed, at=now))
+            transaction.commit()
+
+    def record_budget(self, account: str, budget: list[dict[str, Any]]) -> None:
+        """Remember what is left of an account's call budget, for `accounts show` beside us."""
+        at = self._parts.clock.now().isoformat().replace("+00:00", "Z")
+        noted = json.dumps([{**one, "at": at} for one in budget])
+        with self._database.write() as transaction:
+            _PUT_FACT.run(transaction, [{"name": f"{BUDGET}{account}", "value": noted}])
             transaction.commit()
 
     def claim_daemon(self) -> None:

@@ -1,5 +1,6 @@
 """Accounts with their health and lag, and the figures behind the metrics."""
 
+import json
 from datetime import datetime
 from typing import Any
 
@@ -13,7 +14,7 @@ from oms_sync.storage.cursors import read_account
 from oms_sync.storage.errors import NotFound
 from oms_sync.storage.policies import profiles_at
 from oms_sync.storage.reports.shapes import Json, when
-from oms_sync.storage.tables.hub import accounts, feeds
+from oms_sync.storage.tables.hub import BUDGET, accounts, feeds, hub_facts
 from oms_sync.storage.tables.inbox import inbox_messages
 from oms_sync.storage.tables.listings import listings
 from oms_sync.storage.tables.orders import orders, shipment_pushes
@@ -50,6 +51,7 @@ _DEAD = (
     .where(sql("inbox_messages.state = 'dead'"))
     .group_by(inbox_messages.c.account)
 )
+_BUDGETS = select(hub_facts).where(hub_facts.c.name.startswith(BUDGET))
 _STATES = select(orders.c.state, func.count()).group_by(orders.c.state)
 
 
@@ -64,9 +66,13 @@ def account_rows(transaction: Transaction, now: datetime) -> list[Json]:
         "shipments_behind": _by_account(transaction, _UNTOLD),
         "dead_letters": _by_account(transaction, _DEAD),
     }
+    budgets = {
+        row.name.removeprefix(BUDGET): json.loads(row.value) for row in transaction.rows(_BUDGETS)
+    }
     return [
         _account(profile, records.get(name), positions.get(name), now)
         | {figure: counts.get(name, 0) for figure, counts in figures.items()}
+        | {"rate_budget": budgets.get(name, [])}
         for name, profile in profiles.items()
     ]
 
@@ -111,7 +117,6 @@ def _account(
         "first_connected_at": when(record.first_connected_at) if record else None,
         "backfilled_at": when(record.backfilled_at) if record else None,
         "token_expires_at": when(record.token_expires_at) if record else None,
-        "rate_budget": [],
     }
 
 

@@ -78,6 +78,9 @@ wakes = Table(
 )
 
 #: one-off facts about this database, such as the fingerprints of its key ring
+#: begins the name of the fact that holds an account's call budget
+BUDGET = "budget "
+
 hub_facts = Table(
     "hub_facts",
     METADATA,
