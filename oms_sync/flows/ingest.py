@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from oms_sync.domain.events import Event
+from oms_sync.domain.listing import Listing
 from oms_sync.flows.ports import FlowContext, FlowReport, UnitOfWork
 from oms_sync.flows.records import (
     AccountRecord,
@@ -90,12 +91,11 @@ def _read_hints(context: FlowContext) -> int:
     account = context.account.name
     with context.open_work() as work:
         messages = work.inbox.lock_new(account, [MessageSource.WEBHOOK], HINTS_MAX)
-        for message in messages:
-            hint = _hint(context, work, message)
-            if hint is None:
-                continue
+        hints = [hint for one in messages if (hint := _hint(context, work, one)) is not None]
+        # Listings before feeds, and all at once: whoever locks several does so in one order.
+        _compare_listings(context, work, hints)
+        for hint in hints:
             _follow(context, work, hint)
-            work.inbox.settle([message.message_id], order_ids={})
         if messages:
             work.commit()
         return len(messages)
@@ -117,6 +117,7 @@ def _hint(context: FlowContext, work: UnitOfWork, message: InboxMessage) -> Hint
             "message.dead_lettered", account=account, message=message.message_id, reason=reason
         )
         return None
+    work.inbox.settle([message.message_id], order_ids={})
     return hint
 
 
@@ -135,25 +136,35 @@ def _follow(context: FlowContext, work: UnitOfWork, hint: Hint) -> None:
         work.rereads.arm(account, [hint.object_id], at=now, is_deletion=is_deletion)
     elif hint.kind is HintKind.ACCOUNT:
         work.feeds.hasten(account, OrderFeed.CHANGES, at=now)
-    elif hint.kind is HintKind.LISTING:
-        _compare_listing(context, work, hint)
 
 
-def _compare_listing(context: FlowContext, work: UnitOfWork, hint: Hint) -> None:
+def _compare_listings(context: FlowContext, work: UnitOfWork, hints: list[Hint]) -> None:
     """An echo of our own push or of a known sale is dropped; anything else deserves a look."""
     account = context.account.name
-    known = work.listings.by_channel_ids(account, [hint.object_id]).get(hint.object_id)
-    if known is None or hint.quantity is None:
+    claimed = {
+        hint.object_id: hint.quantity
+        for hint in hints
+        if hint.kind is HintKind.LISTING and hint.quantity is not None
+    }
+    if not claimed:
         return
-    listing = work.listings.lock([known.listing_id])[known.listing_id]
-    flight = listing.in_flight
-    if listing.expected == hint.quantity or (flight and flight.quantity == hint.quantity):
-        return
-    if listing.basis is None or flight or listing.look or listing.look_due_at:
-        return
+    known = work.listings.by_channel_ids(account, sorted(claimed))
+    locked = work.listings.lock(sorted(one.listing_id for one in known.values()))
     due_at = context.clock.now() + timedelta(seconds=LISTING_HINT_WAIT_SECONDS)
-    work.listings.save([replace(listing, look_due_at=due_at)])
-    work.wake("push_stock", account)
+    surprising = [
+        replace(one, look_due_at=due_at)
+        for one in locked.values()
+        if _is_surprising(one, claimed[one.channel_listing_id])
+    ]
+    if surprising:
+        work.listings.save(surprising)
+        work.wake("push_stock", account)
+
+
+def _is_surprising(listing: Listing, quantity: int) -> bool:
+    """True when nothing under way or in the books explains the quantity, and nobody looks yet."""
+    is_busy = listing.in_flight or listing.look or listing.look_due_at
+    return listing.basis is not None and not is_busy and listing.expected != quantity
 
 
 def _reread(context: FlowContext) -> int:
