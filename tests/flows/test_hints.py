@@ -7,6 +7,7 @@ import pytest
 
 from oms_sync.sdk import BadPayload, Hint, HintKind, RateLimited
 from oms_sync.sdk.fake_session import FakeSession
+from oms_sync.storage.listings import Listings
 
 DAY = 86_400
 
@@ -315,6 +316,23 @@ def test_a_hand_edit_told_by_webhook_is_looked_at_and_put_right(hub, shop):
     assert ("push_stock", "shop-a") in hub.wakes
     hub.settle()
     assert shop.quantities() == {"TEE": 10}
+
+
+@pytest.mark.proves("F44")
+def test_listings_several_webhooks_name_are_locked_at_once_and_in_order(hub, monkeypatch):
+    # one by one, in the order of arrival, they met another transaction's order: a deadlock
+    several = hub.open_shop("shop-z", {"ONE": 5, "TWO": 5, "THREE": 5})
+    hub.subscribe("shop-z")
+    for sku in ("THREE", "ONE", "TWO"):
+        several.hand_edit(sku, 3)
+    hub.deliver("shop-z")
+    locked, lock = [], Listings.lock
+    monkeypatch.setattr(
+        Listings, "lock", lambda self, ids: lock(self, locked.append(list(ids)) or locked[-1])
+    )
+    hub.run("ingest", "shop-z")
+    assert locked == [sorted(locked[0])]
+    assert len(locked[0]) == 3
 
 
 @pytest.mark.proves("I-11", "F40")
