@@ -133,6 +133,8 @@ class OrderSight:
     version: Version
     facts: OrderFacts = field(default_factory=OrderFacts)
     lines: tuple[LineSight, ...] = ()
+    #: other ids the channel answers for the same order
+    aliases: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,6 +199,8 @@ class LineCounts:
     returned: int
     #: units the channel took from its own quantity and has not put back
     taken: int
+    #: units the channel took and put back
+    put_back: int
 
 
 def line_counts(order: KnownOrder, line: KnownLine, shipped_here: int) -> LineCounts:
@@ -213,7 +217,8 @@ def line_counts(order: KnownOrder, line: KnownLine, shipped_here: int) -> LineCo
     is_gone = order.is_cancelled or order.has_left(line)
     cancelled = rest if is_gone else min(rest, sight.quantity_cancelled or 0)
     is_ours = order.facts.fulfilled_by != "channel" and sight.is_stocked is not False
-    taken = max(0, ordered - (sight.quantity_restocked or 0) - (sight.quantity_elsewhere or 0))
+    sold = max(0, ordered - (sight.quantity_elsewhere or 0)) if is_ours else 0
+    put_back = min(sold, sight.quantity_restocked or 0)
     return LineCounts(
         ordered=ordered,
         shipped=shipped,
@@ -221,7 +226,8 @@ def line_counts(order: KnownOrder, line: KnownLine, shipped_here: int) -> LineCo
         cancelled=cancelled,
         open=rest - cancelled,
         returned=min(shipped, sight.quantity_returned or 0),
-        taken=taken if is_ours else 0,
+        taken=sold - put_back,
+        put_back=put_back,
     )
 
 

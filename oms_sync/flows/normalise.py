@@ -42,7 +42,12 @@ log = structlog.get_logger(__name__)
 BATCH_MAX = 100
 BATCHES_MAX = 50
 REMAP_MAX = 100
-ORDER_SOURCES = (MessageSource.POLL, MessageSource.READ, MessageSource.IMPORT)
+ORDER_SOURCES = (
+    MessageSource.POLL,
+    MessageSource.READ,
+    MessageSource.NOTIFICATION,
+    MessageSource.IMPORT,
+)
 GONE = "gone_at_channel"
 
 
@@ -284,27 +289,37 @@ def _has_unmapped_sku(order: StoredOrder, counts: tuple[LineCounts, ...]) -> boo
 def _book_taken(
     work: UnitOfWork, orders: list[StoredOrder], known_ids: Collection[str]
 ) -> tuple[list[StoredOrder], list[Listing]]:
-    """Book into each listing the units its channel took or put back since the last look.
-
-    An order new to us took its units when it was placed; what changed later, changed later.
-    """
-    deltas: list[tuple[str, int, datetime]] = []
+    """Book into each listing the units its channel took or put back since the last look."""
+    takes: list[tuple[str, int, datetime]] = []
     booked = []
     for order in orders:
+        is_new = order.order_id not in known_ids
         lines = []
         for line, count in zip(order.lines, counts_of(order), strict=True):
-            delta = count.taken - line.taken_booked if line.listing_id else 0
-            if line.listing_id and delta:
-                is_new = order.order_id not in known_ids
-                at = order.placed_at if is_new else order.known.version.at
-                deltas.append((line.listing_id, delta, at))
+            was_busy = count.taken != line.taken_booked or (is_new and count.put_back)
+            if line.listing_id and was_busy:
+                takes += _takes(order, line, count, is_new=is_new)
                 line = replace(line, taken_booked=count.taken)  # noqa: PLW2901 - its new self
             lines.append(line)
         booked.append(replace(order, lines=tuple(lines)))
-    listings = work.listings.lock(sorted({listing_id for listing_id, _, _ in deltas}))
-    for listing_id, units, at in deltas:
+    listings = work.listings.lock(sorted({listing_id for listing_id, _, _ in takes}))
+    for listing_id, units, at in takes:
         listings[listing_id] = take(listings[listing_id], units, at=at)
     return booked, list(listings.values())
+
+
+def _takes(
+    order: StoredOrder, line: StoredLine, count: LineCounts, *, is_new: bool
+) -> list[tuple[str, int, datetime]]:
+    """(listing, units, when): a new order took its units when it was placed, also those put back
+    since; what changed later, changed later.
+    """
+    assert line.listing_id is not None, "only what is offered takes from an offer"
+    changed_at = order.known.version.at
+    if not is_new:
+        return [(line.listing_id, count.taken - line.taken_booked, changed_at)]
+    sold = (line.listing_id, count.taken + count.put_back, order.placed_at)
+    return [sold, (line.listing_id, -count.put_back, changed_at)] if count.put_back else [sold]
 
 
 def _tell(

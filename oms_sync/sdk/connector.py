@@ -6,7 +6,7 @@ several threads.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
@@ -17,8 +17,10 @@ from oms_sync.sdk.manifest import Manifest
 from oms_sync.sdk.mapping import MappingTable
 from oms_sync.sdk.messages import (
     AccountCheck,
+    ChallengeAnswer,
     Hint,
     ListingPage,
+    Notification,
     OrderFeed,
     OrderPage,
     OutgoingShipment,
@@ -30,6 +32,7 @@ from oms_sync.sdk.messages import (
 from oms_sync.sdk.ports import Clock, Ids, RateGate, TokenStore
 
 if TYPE_CHECKING:
+    from oms_sync.sdk.contract import StartContract
     from oms_sync.sdk.sandbox import Sandbox, SandboxOptions
 
 
@@ -96,6 +99,23 @@ class ReceiveWebhooks(Protocol):
 
 
 @runtime_checkable
+class PullNotifications(Protocol):
+    """Capability `pull_notifications`: the channel writes to a queue, the hub empties it."""
+
+    def has_queue(self) -> bool:
+        """True when the account's settings name a queue."""
+
+    def pull(self, wait_seconds: float) -> tuple[Notification, ...]:
+        """What lies in the queue; waits up to `wait_seconds` for a first message.
+
+        A message never acknowledged is delivered again, to whoever asks.
+        """
+
+    def acknowledge(self, receipts: Sequence[str]) -> None:
+        """Take messages out for good; called only once they are stored."""
+
+
+@runtime_checkable
 class DiscoverListings(Protocol):
     """Capability `discover_listings`."""
 
@@ -151,6 +171,16 @@ class WebhookPart(Protocol):
         """What to look at; raises BadPayload when the body says nothing understandable."""
 
 
+@runtime_checkable
+class AnswerChallenge(Protocol):
+    """A WebhookPart of a channel that asks by GET whether the webhook address is ours."""
+
+    def answer_challenge(
+        self, settings: Any, url: str, query: Mapping[str, str]
+    ) -> ChallengeAnswer | None:
+        """The answer to a request at `url`, the address as it was registered; None refuses."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connector:
     """A connector's parts, each named as "module:attribute" and loaded when first needed.
@@ -171,8 +201,20 @@ class Connector:
     open: str
     #: a WebhookPart
     webhook: str | None = None
+    #: `(OpenRequest) -> WebhookPart`, where a signature is verified with a key the channel hands
+    #: out: it is opened once per account and runs outside the event loop; its `verify` may ask the
+    #: channel, and raises RetryLater when that fails
+    open_webhook: str | None = None
     #: `(SandboxOptions, …) -> Sandbox`
     sandbox: str | None = None
+    #: `(Workbench) -> ContractChannel` as a context manager: the sandbox's hands for the contract
+    #: suite, so that `oms-sync connectors check` can run it
+    contract: str | None = None
+
+    @property
+    def package(self) -> str:
+        """The package the parts lie in; its `checklist.yaml` is the connector's."""
+        return self.open.partition(":")[0].rpartition(".")[0]
 
     def load_settings(self) -> type[Any]:
         """The settings model."""
@@ -188,9 +230,22 @@ class Connector:
         """The webhook part, None where the channel sends none."""
         return _load(self.webhook) if self.webhook else None
 
+    def load_open_webhook(self) -> "Callable[[OpenRequest], WebhookPart] | None":
+        """The function that opens a webhook part, None where verifying is pure."""
+        return _load(self.open_webhook) if self.open_webhook else None
+
+    def manifest_for(self, settings: Any) -> Manifest:
+        """The manifest of one account: its settings may know a better `visibility_lag_seconds`."""
+        lag = getattr(settings, "visibility_lag_seconds", None)
+        return self.manifest if lag is None else replace(self.manifest, visibility_lag_seconds=lag)
+
     def load_sandbox(self) -> "Callable[[SandboxOptions], Sandbox] | None":
         """The function that makes the channel's look-alike, None where there is none."""
         return _load(self.sandbox) if self.sandbox else None
+
+    def load_contract(self) -> "StartContract | None":
+        """The driver for the contract suite, None where the connector names none."""
+        return _load(self.contract) if self.contract else None
 
 
 def _load(target: str) -> Any:

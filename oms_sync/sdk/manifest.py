@@ -13,6 +13,7 @@ class Capability(StrEnum):
     CHECK_ACCOUNT = "check_account"
     READ_ORDERS = "read_orders"
     RECEIVE_WEBHOOKS = "receive_webhooks"
+    PULL_NOTIFICATIONS = "pull_notifications"
     DISCOVER_LISTINGS = "discover_listings"
     READ_STOCK = "read_stock"
     PUSH_STOCK = "push_stock"
@@ -62,5 +63,10 @@ class Manifest:
     is_push_idempotent: bool = False
     #: webhook headers worth keeping beside the body (lower case); none may hold personal data
     webhook_headers: tuple[str, ...] = ()
+    #: what a webhook with a bad signature is answered
+    webhook_refusal_status: int = 401
+    #: a line keeps its id when the channel moves it to another order or gives the order another
+    #: id: line ids are unique in the account, and an order may answer to several ids
+    has_portable_lines: bool = False
     #: pairs of flows that must not run at the same time for one account
     exclusive_flows: tuple[tuple[str, str], ...] = ()

@@ -63,6 +63,31 @@ class Hint:
     object_id: str = ""
     #: for LISTING: the quantity the hint claims, so that an echo of our own write can be dropped
     quantity: int | None = None
+    #: for ORDER: what the message itself shows of the order, for `parse_order`. Only where the
+    #: channel promises it; it is reserved at once, and the order is read again all the same.
+    order: RawOrder | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notification:
+    """A message of a queue the channel writes to; it stays there until it is acknowledged."""
+
+    #: what `acknowledge` takes; another one at every delivery
+    receipt: str
+    #: what it is about, for grouping
+    topic: str
+    #: what the webhook part's `read_hint` understands
+    body: bytes
+    #: kept beside the body (lower case); none may hold personal data
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChallengeAnswer:
+    """What the hub answers a channel that asks whether the webhook address is ours."""
+
+    body: bytes
+    media_type: str = "application/json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

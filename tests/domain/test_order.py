@@ -41,7 +41,9 @@ def line(line_id: str = "a", **values) -> LineSight:
 
 
 def counts(**values: int) -> LineCounts:
-    zero = dict.fromkeys("ordered shipped elsewhere cancelled open returned taken".split(), 0)
+    zero = dict.fromkeys(
+        "ordered shipped elsewhere cancelled open returned taken put_back".split(), 0
+    )
     return LineCounts(**{**zero, **values})
 
 

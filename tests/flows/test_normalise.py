@@ -342,6 +342,22 @@ def test_units_added_by_an_edit_are_not_inside_what_was_seen_before_the_edit(hub
     assert hub.writes() == [("TEE", 11)]
 
 
+@pytest.mark.proves("I-20", "I-21", "F35")
+def test_units_sold_before_a_push_and_put_back_after_it_are_expected_when_first_seen_then(hub):
+    shop = hub.open_shop(options={"has_compare_and_set": False})
+    order = shop.buy(("TEE", 1))
+    hub.count("TEE", 12)
+    hub.run("push_stock")
+    assert hub.writes() == [("TEE", 12)], "the push erased a sale nobody here knew of"
+    hub.clock.advance(1)
+    shop.cancel(order, restock=True)
+    hub.settle()
+    assert shop.quantities() == {"TEE": 12}
+    assert hub.listing().expected == 12
+    assert hub.metrics.counts["drift"] == 0
+    assert hub.writes() == [("TEE", 12), ("TEE", 12)]
+
+
 @pytest.mark.proves("F36")
 def test_orders_that_left_before_the_first_connect_move_no_stock(any_hub):
     shop = any_hub.connect()
