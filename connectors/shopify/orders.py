@@ -23,6 +23,10 @@ CHUNK_ORDERS: Final = 10
 MORE_PAGES_MAX: Final = 20
 #: the shop ends every list after 25,000 objects; a longer one is taken up anew by time
 LISTED_MAX: Final = 20_000
+#: orders of the overlap that are known to be stored as they are now, and need no second reading
+STORED_MAX: Final = 10_000
+#: the shop's times are whole seconds: what was read this much later contains all of its second
+SETTLED_AFTER: Final = timedelta(seconds=2)
 _ID_DIGITS_MAX: Final = 20
 
 
@@ -57,10 +61,14 @@ class OrderReader:
     def __init__(self, client: Client, *, api_version: str, overlap_seconds: float) -> None:
         self._client, self._api_version = client, api_version
         self._overlap = timedelta(seconds=overlap_seconds)
+        self._stored = StoredOrders()
 
     def page(self, feed: sdk.OrderFeed, cursor: str | None, since: datetime) -> sdk.OrderPage:
         """The next page of `feed`."""
         document, sorted_by, filters, priority = _FEEDS[feed]
+        is_endless = feed is sdk.OrderFeed.CHANGES
+        if is_endless:
+            self._stored.prove(cursor)
         place = _read_cursor(cursor)
         if place.start is None:
             place = replace(place, start=self._first_edge(feed, place, since))
@@ -76,10 +84,17 @@ class OrderReader:
             place = _take_up(place, place.newest, str(error))
             return sdk.OrderPage(orders=(), cursor=_write_cursor(place), is_last=False)
         listed = answer.fields["orders"]
-        orders = self._read([number(each["id"]) for each in listed["nodes"]], priority)
+        named = {number(each["id"]): moment(each["updatedAt"]) for each in listed["nodes"]}
+        if is_endless:
+            named = self._stored.without_known(named)
+        orders = self._read(list(named), priority)
         place = _advance(place, listed, _FIELDS[sorted_by], answer.at)
-        is_last = place.start is None
-        return sdk.OrderPage(orders=orders, cursor=_write_cursor(place), is_last=is_last)
+        is_last, following = place.start is None, _write_cursor(place)
+        if is_endless:
+            settled_by = answer.at - SETTLED_AFTER
+            known = {one: at for one, at in named.items() if at <= settled_by}
+            self._stored.hand_out(following, _as_listed(orders, known))
+        return sdk.OrderPage(orders=orders, cursor=following, is_last=is_last)
 
     def by_id(self, channel_order_ids: Sequence[str]) -> tuple[sdk.RawOrder, ...]:
         """The orders as they are now; unknown ids are gone."""
@@ -136,6 +151,59 @@ class OrderReader:
             for owner in owners:
                 whole &= more.pages(owner, field, document)
         return whole
+
+
+class StoredOrders:
+    """Orders of the endless feed that the hub has stored as they are now.
+
+    The overlap lists every recent order again at each pass; only what changed is worth its cost.
+    That a page is stored is known when its cursor comes back; whoever asks for anything else is
+    told everything.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[str, datetime] = {}
+        self._cursor: str | None = None
+        self._unproved: Mapping[str, datetime] = {}
+
+    def prove(self, cursor: str | None) -> None:
+        """The hub reads on from `cursor`, so it has stored what came with it."""
+        if cursor is None or cursor != self._cursor:
+            self._known.clear()
+        else:
+            for order_id, changed_at in self._unproved.items():
+                self._known.pop(order_id, None)
+                self._known[order_id] = changed_at
+        while len(self._known) > STORED_MAX:
+            del self._known[next(iter(self._known))]
+        self._cursor, self._unproved = cursor, {}
+
+    def hand_out(self, cursor: str, orders: Mapping[str, datetime]) -> None:
+        """The hub is given these orders, as changed then, together with `cursor`.
+
+        A cursor that did not move cannot prove that they are stored.
+        """
+        self._unproved = orders if cursor != self._cursor else {}
+        self._cursor = cursor
+
+    def without_known(self, listed: Mapping[str, datetime]) -> dict[str, datetime]:
+        """Those of the listed orders that are not known as listed."""
+        return {one: at for one, at in listed.items() if self._known.get(one) != at}
+
+
+def _as_listed(
+    orders: Sequence[sdk.RawOrder], listed: Mapping[str, datetime]
+) -> dict[str, datetime]:
+    """Those that were read whole, and as new as the list said: a read may be behind the list."""
+    found: dict[str, datetime] = {}
+    for raw in orders:
+        if raw.is_gone or raw.channel_order_id not in listed:
+            continue
+        envelope = json.loads(raw.payload)
+        changed_at = moment(envelope["order"]["updatedAt"])
+        if envelope["is_complete"] and changed_at == listed[raw.channel_order_id]:
+            found[raw.channel_order_id] = changed_at
+    return found
 
 
 class More:

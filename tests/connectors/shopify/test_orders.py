@@ -211,3 +211,34 @@ def test_an_odd_id_is_simply_gone(shop):
     answers = shop.open().read_orders_by_id(["x", "\uff19", known, "1" * 40])
     assert [raw.is_gone for raw in answers] == [True, True, False, True]
     assert [raw.channel_order_id for raw in answers] == ["x", "\uff19", known, "1" * 40]
+
+
+@pytest.mark.proves("I-05")
+def test_of_the_overlap_only_what_changed_or_is_not_stored_yet_is_read_again(shop):
+    old, changed = shop.place_order(1), shop.place_order(1)
+    shop.advance(10)
+    session, since = shop.open(), shop.now() - timedelta(hours=1)
+    first, cursor = _walk(session, OrderFeed.CHANGES, since)
+    assert set(first) == {old, changed}
+    # The same question again: the hub has not stored the answer, so it is given again.
+    again, cursor = _walk(session, OrderFeed.CHANGES, since)
+    assert set(again) == {old, changed}
+    shop.cancel_order(changed)
+    new = shop.place_order(1)
+    shop.advance(10)
+    later, cursor = _walk(session, OrderFeed.CHANGES, since, cursor)
+    assert set(later) == {changed, new}
+    quiet, cursor = _walk(session, OrderFeed.CHANGES, since, cursor)
+    assert quiet == []
+    # Another session knows nothing of what was stored, and reads the whole overlap.
+    assert set(_walk(shop.open(), OrderFeed.CHANGES, since, cursor)[0]) == {old, changed, new}
+
+
+@pytest.mark.proves("I-05", "F19")
+def test_what_was_read_in_the_very_second_of_its_change_is_read_once_more(shop):
+    session, since = shop.open(), shop.now() - timedelta(hours=1)
+    order = shop.place_order(1)
+    first, cursor = _walk(session, OrderFeed.CHANGES, since)
+    assert first == [order]
+    again, cursor = _walk(session, OrderFeed.CHANGES, since, cursor)
+    assert again == [order], "the second of the change may not be over yet"
