@@ -14,7 +14,6 @@ import structlog
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from oms_sync.flows import ingest, normalise, push_stock, push_tracking, reconcile, reserve
 from oms_sync.flows.manual import MANUAL
 from oms_sync.flows.ports import UnitOfWork
 from oms_sync.flows.records import AccountProfile
@@ -27,9 +26,10 @@ from oms_sync.runtime.leases import LeaseKeeper
 from oms_sync.runtime.logs import set_up_logs
 from oms_sync.runtime.memory import settle_memory
 from oms_sync.runtime.metrics import NullMetrics, PrometheusMetrics
+from oms_sync.runtime.pipeline import FLOWS, flows_of
 from oms_sync.runtime.redaction import Redactor
 from oms_sync.runtime.registry import ConnectorUnavailable, Registry, load_registry
-from oms_sync.runtime.runner import FlowRunner, RunnerParts, flows_of
+from oms_sync.runtime.runner import FlowRunner, RunnerParts
 from oms_sync.runtime.schedule import Schedule
 from oms_sync.runtime.sessions import AccountWiring, Sessions
 from oms_sync.runtime.settings import Settings, load_settings
@@ -45,21 +45,14 @@ from oms_sync.web.health import DiskCheck, Readiness
 from oms_sync.web.inbox_writer import InboxWriter
 from oms_sync.web.limits import HEADER_BYTES_MAX, KEEP_ALIVE_SECONDS, bounded_protocol
 from oms_sync.web.listeners import GRACE_SECONDS, Listener, Listeners, bind
-from oms_sync.web.webhooks import WebhookParts, verifiers_of
+from oms_sync.web.verifiers import verifiers_of
+from oms_sync.web.webhooks import WebhookParts
 
 if TYPE_CHECKING:
-    from oms_sync.sdk.sandbox import Sandbox, SandboxOptions
+    from oms_sync.sdk.sandbox import Now, Sandbox, SandboxOptions
 
 log = structlog.get_logger()
 
-FLOWS: Final = {
-    "ingest": ingest.run,
-    "normalise": normalise.run,
-    "reserve": reserve.run,
-    "push_stock": push_stock.run,
-    "push_tracking": push_tracking.run,
-    "reconcile": reconcile.run,
-}
 BACKLOG: Final = 1_024
 
 
@@ -339,7 +332,7 @@ def serve(app: Any, *, host: str, port: int, has_lifespan: bool = False) -> List
     return _listen(app, bound=bind(host, port), has_lifespan=has_lifespan)
 
 
-def _listen(app: Any, *, bound: Any, has_lifespan: bool) -> Listener:
+def _listen(app: Any, *, bound: Any, has_lifespan: bool, tells_date: bool = True) -> Listener:
     config = uvicorn.Config(
         app,
         http=bounded_protocol(H11Protocol),
@@ -349,6 +342,7 @@ def _listen(app: Any, *, bound: Any, has_lifespan: bool) -> Listener:
         log_level="error",
         access_log=False,
         server_header=False,
+        date_header=tells_date,
         proxy_headers=False,
         backlog=BACKLOG,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
@@ -373,16 +367,22 @@ def _data_folder(settings: Settings) -> Path:
 
 
 @contextmanager
-def open_sandbox(connector: str, options: "SandboxOptions") -> "Iterator[tuple[Sandbox, str]]":
-    """Serve a channel's look-alike for the length of the block: the sandbox and its URL."""
+def open_sandbox(
+    connector: str, options: "SandboxOptions", *, now: "Now | None" = None
+) -> "Iterator[tuple[Sandbox, str]]":
+    """Serve a channel's look-alike for the length of the block: the sandbox and its URL.
+
+    `now` is the channel's clock; the system's when not given.
+    """
     factory = load_registry().get(connector).load_sandbox()
     if factory is None:
         raise ConnectorUnavailable(f"the connector {connector!r} ships no sandbox")
     bound = bind(options.host, options.port)
     port: int = bound.getsockname()[1]
     make: Callable[..., Sandbox] = factory
-    sandbox = make(replace(options, port=port), now=SystemClock().now)
-    listener = _listen(sandbox.app, bound=bound, has_lifespan=True)
+    sandbox = make(replace(options, port=port), now=now or SystemClock().now)
+    # The server's date would be the system's, not that of the channel's own clock.
+    listener = _listen(sandbox.app, bound=bound, has_lifespan=True, tells_date=now is None)
     listener.start()
     try:
         yield sandbox, listener.url

@@ -83,8 +83,11 @@ class Listing:
     look_due_at: datetime | None = None
     #: when the channel was last looked at, in our clock
     looked_at: datetime | None = None
-    #: how often in a row the channel said our compare value was stale
+    #: how often in a row the channel said our compare value was stale, or did not apply a push
     stale_count: int = 0
+    #: since when the books go by what only a look can prove: a push taken in but not seen applied,
+    #: or a change nobody can date; None while they are sure
+    unproved_since: datetime | None = None
     #: set while a human must decide (drift policy hold)
     held_reason: str | None = None
     #: the channel's refusal of `refused_generation`; a newer desired is tried again
@@ -104,19 +107,28 @@ class Listing:
         return self.refused_reason is not None and self.refused_generation == self.generation
 
     @property
+    def shown(self) -> int | None:
+        """What the channel shows by the look that waits, else what it should; None: unknown."""
+        if self.look is not None:
+            return self.look.quantity - (self.taken - self.look.taken)
+        return self.expected
+
+    @property
     def wants_push(self) -> bool:
-        """True when the channel should be sent `desired` now."""
-        return (
-            self.sku is not None
-            and self.desired is not None
-            and self.expected is not None
-            and self.desired != self.expected
-            and self.in_flight is None
-            and self.look is None
-            and self.look_due_at is None
-            and self.held_reason is None
-            and not self.is_refused
-        )
+        """True when the channel should be sent `desired` now.
+
+        While a look waits to be explained only units too many are taken away: that can be too
+        early, but never sells what is not there.
+        """
+        if self.sku is None or self.desired is None or self.shown is None or self.in_flight:
+            return False
+        if self.held_reason is not None or self.is_refused:
+            return False
+        if self.look is not None:
+            is_too_high = self.expected is None or self.desired < self.expected
+            return self.desired < self.shown and (is_too_high or self.unproved_since is not None)
+        is_in_doubt = self.look_due_at is not None and self.unproved_since is None
+        return self.desired != self.expected and not is_in_doubt
 
     @property
     def state(self) -> ListingState:
@@ -129,7 +141,7 @@ class Listing:
             return ListingState.HELD
         if self.is_refused:
             return ListingState.REFUSED
-        if self.in_flight is not None:
+        if self.in_flight is not None or self.unproved_since is not None:
             return ListingState.SENT
         if self.expected is None:
             return ListingState.UNSEEN
@@ -143,12 +155,15 @@ def want(listing: Listing, quantity: int | None) -> Listing:
     return replace(listing, desired=quantity, generation=listing.generation + 1)
 
 
-def take(listing: Listing, units: int, *, at: datetime) -> Listing:
+def take(listing: Listing, units: int, *, at: datetime, since: datetime | None = None) -> Listing:
     """The channel took `units` from its own quantity at `at` (negative: put back).
 
     What was taken at or before the time of a basis or a look is already inside its quantity, and
-    was inside when a push in flight was computed from that basis.
+    was inside when a push in flight was computed from that basis. With `since` it was taken at an
+    unknown moment after that: whether a basis or look of between contains it, a new look proves.
     """
+    if since is not None and units:
+        listing = _in_doubt(listing, since, at)
     flight, look_due_at = listing.in_flight, listing.look_due_at
     basis = _inside(listing.basis, units, at)
     if flight is not None and units:
@@ -173,6 +188,7 @@ def claim(listing: Listing, *, push_id: str, at: datetime, is_comparing: bool) -
     return replace(
         listing,
         sent=listing.desired,
+        look_due_at=None,
         in_flight=InFlight(
             push_id=push_id,
             quantity=listing.desired,
@@ -202,32 +218,61 @@ def confirm(listing: Listing, *, applied_at: datetime) -> Listing:
         is_unsure = False
     applied = Basis(quantity=flight.quantity, taken=flight.taken, at=erased_until)
     return replace(
-        listing,
+        unrefused(listing),
         basis=None if is_unsure else applied,
         confirmed=flight.quantity,
         confirmed_at=applied_at,
         in_flight=None,
+        look=None,
+        unproved_since=None,
         stale_count=0,
-        refused_reason=None,
-        refused_generation=None,
+    )
+
+
+def accept_push(
+    listing: Listing, *, applied_at: datetime, at: datetime, look_at: datetime
+) -> Listing:
+    """The channel took the push in flight in, and applies it later; `applied_at` is its clock.
+
+    The books go by it at once, so that the next change need not wait; a look at `look_at` proves
+    it. Where sales came in during the flight only that look can tell what is there.
+    """
+    flight = listing.in_flight
+    assert flight is not None, "only a push in flight is accepted"
+    if flight.compare is None and listing.look_due_at is not None:
+        return doubt(listing, at=look_at)
+    return replace(
+        unrefused(listing),
+        basis=Basis(quantity=flight.quantity, taken=flight.taken, at=applied_at),
+        in_flight=None,
+        look=None,
+        look_due_at=look_at,
+        unproved_since=at,
     )
 
 
 def turn_stale(listing: Listing, *, at: datetime) -> Listing:
     """The channel shows something else than expected; nothing was applied, a look is due."""
     return replace(
-        listing, in_flight=None, look=None, look_due_at=at, stale_count=listing.stale_count + 1
+        listing,
+        in_flight=None,
+        look=None,
+        look_due_at=at,
+        unproved_since=None,
+        stale_count=listing.stale_count + 1,
     )
 
 
 def doubt(listing: Listing, *, at: datetime) -> Listing:
     """Nobody knows whether the push in flight was applied; only a look can tell what is there."""
-    return replace(listing, in_flight=None, basis=None, look=None, look_due_at=at)
+    return replace(
+        listing, in_flight=None, basis=None, look=None, look_due_at=at, unproved_since=None
+    )
 
 
 def release(listing: Listing) -> Listing:
     """The push in flight was surely not applied; the listing may be claimed again."""
-    return replace(listing, in_flight=None)
+    return replace(listing, in_flight=None, look_due_at=_look_owed(listing))
 
 
 def refuse(listing: Listing, reason: str) -> Listing:
@@ -235,8 +280,18 @@ def refuse(listing: Listing, reason: str) -> Listing:
     flight = listing.in_flight
     assert flight is not None, "only a push in flight is refused"
     return replace(
-        listing, in_flight=None, refused_reason=reason, refused_generation=flight.generation
+        listing,
+        in_flight=None,
+        look_due_at=_look_owed(listing),
+        refused_reason=reason,
+        refused_generation=flight.generation,
     )
+
+
+def _look_owed(listing: Listing) -> datetime | None:
+    """A push accepted earlier is still to be proved, now that the one after it came to nothing."""
+    is_owed = listing.unproved_since is not None and listing.look is None
+    return listing.look_due_at or (listing.unproved_since if is_owed else None)
 
 
 def lose(listing: Listing, reason: str) -> Listing:
@@ -249,82 +304,30 @@ def lose(listing: Listing, reason: str) -> Listing:
     )
 
 
-def look(listing: Listing, quantity: int, *, read_at: datetime, at: datetime) -> Listing:
-    """Note what the channel shows; it counts once the orders until then are imported.
-
-    `read_at` is in the channel's clock and decides which sales are inside; `at` is in ours.
-    """
-    return replace(
-        listing,
-        look=Basis(quantity=quantity, taken=listing.taken, at=read_at),
-        look_due_at=None,
-        looked_at=at,
-    )
-
-
-def agree(listing: Listing) -> Listing:
-    """The look shows what was expected: it is done with, and the basis stays.
-
-    The basis is worth more than the look, whose time is known to the second only: a sale of that
-    second could be inside or not.
-    """
-    seen = listing.look
-    assert seen is not None, "only a listing that was looked at can agree"
-    after = replace(listing, look=None, stale_count=0, refused_reason=None, refused_generation=None)
-    if listing.expected != listing.desired:
-        return after
-    return replace(after, confirmed=seen.quantity, confirmed_at=seen.at)
-
-
-def is_look_expected(listing: Listing) -> bool:
-    """True when the look shows exactly what the books expect: nothing is unexplained."""
-    seen = listing.look
-    return seen is not None and listing.expected == seen.quantity - (listing.taken - seen.taken)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Drift:
-    """The channel shows a quantity nothing here explains."""
-
-    listing_id: str
-    expected: int
-    found: int
-
-
-def accept_look(listing: Listing, policy: DriftPolicy) -> tuple[Listing, Drift | None]:
-    """Make the look the new basis; says drift when it is not what was expected.
-
-    Policy *overwrite* lets the next push correct the channel, *hold* waits for a human, *adopt* is
-    for the caller, which corrects the stock.
-    """
-    assert listing.look is not None, "only a listing that was looked at can accept the look"
-    before = listing.expected
-    # A refusal is tried once more after each look: its cause may have gone meanwhile.
-    after = replace(
-        listing, basis=listing.look, look=None, refused_reason=None, refused_generation=None
-    )
-    if after.expected == after.desired and after.desired is not None:
-        after = replace(
-            after,
-            confirmed=listing.look.quantity,
-            confirmed_at=listing.look.at,
-            stale_count=0,
-        )
-    if before is None or after.expected is None or before == after.expected:
-        return after, None
-    drift = Drift(listing_id=listing.listing_id, expected=before, found=after.expected)
-    if policy == "hold":
-        reason = f"the channel shows {drift.found} where {drift.expected} was expected"
-        after = replace(after, held_reason=reason)
-    return after, drift
-
-
 def in_push_order(listings: Iterable[Listing]) -> list[Listing]:
     """Decreases first (they prevent overselling), the largest first; then increases."""
     return sorted(
         listings,
-        key=lambda one: ((one.desired or 0) - (one.expected or 0), one.listing_id),
+        key=lambda one: ((one.desired or 0) - (one.shown or 0), one.listing_id),
     )
+
+
+def _in_doubt(listing: Listing, since: datetime, until: datetime) -> Listing:
+    """The listing, unproved where its basis or its look is from between the two moments."""
+    times = [one.at for one in (listing.basis, listing.look) if one is not None]
+    if not any(at is not None and since < at < until for at in times) or listing.in_flight:
+        return listing
+    return replace(
+        listing,
+        look=None,
+        look_due_at=listing.look_due_at or until,
+        unproved_since=listing.unproved_since or until,
+    )
+
+
+def unrefused(listing: Listing) -> Listing:
+    """The listing without the channel's last refusal."""
+    return replace(listing, refused_reason=None, refused_generation=None)
 
 
 def _inside(basis: Basis | None, units: int, at: datetime) -> Basis | None:

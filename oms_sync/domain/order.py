@@ -53,6 +53,9 @@ class LineSight:
     quantity_cancelled: int | None = None
     #: units the channel knows as shipped
     quantity_shipped: int | None = None
+    #: True where the channel calls the line shipped and counts no units: it means all of them,
+    #: unless this hub shipped some itself and knows better
+    is_marked_shipped: bool | None = None
     #: units that came back and are sellable again
     quantity_returned: int | None = None
     #: units that places outside this hub's care fulfil
@@ -211,7 +214,8 @@ def line_counts(order: KnownOrder, line: KnownLine, shipped_here: int) -> LineCo
     """
     sight = line.line
     ordered = sight.quantity_ordered or 0
-    shipped = min(ordered, max(sight.quantity_shipped or 0, shipped_here))
+    marked = ordered if sight.is_marked_shipped and not shipped_here else 0
+    shipped = min(ordered, max(sight.quantity_shipped or 0, shipped_here, marked))
     elsewhere = min(ordered - shipped, sight.quantity_elsewhere or 0)
     rest = ordered - shipped - elsewhere
     is_gone = order.is_cancelled or order.has_left(line)

@@ -1,7 +1,8 @@
 """Channel → inbox: reads hints, re-reads orders, polls feeds; stores what it read, decides nothing.
 
 A page and its cursor are stored in one transaction, so a cursor never passes an unstored order.
-What a webhook says only arms a re-read; the answer of the re-read is itself an inbox message.
+What a hint says arms a re-read; the answer of the re-read is itself an inbox message, and so is
+what a hint shows of its order, where the channel promises that much.
 """
 
 from dataclasses import replace
@@ -91,11 +92,14 @@ def _read_hints(context: FlowContext) -> int:
     account = context.account.name
     with context.open_work() as work:
         messages = work.inbox.lock_new(account, [MessageSource.WEBHOOK], HINTS_MAX)
-        hints = [hint for one in messages if (hint := _hint(context, work, one)) is not None]
+        read = [(one, hint) for one in messages if (hint := _hint(context, work, one)) is not None]
         # Listings before feeds, and all at once: whoever locks several does so in one order.
-        _compare_listings(context, work, hints)
-        for hint in hints:
+        _compare_listings(context, work, [hint for _, hint in read])
+        for _, hint in read:
             _follow(context, work, hint)
+        shown = [new for message, hint in read if (new := _shown(message, hint)) is not None]
+        if work.inbox.add(shown):
+            work.wake("normalise", account)
         if messages:
             work.commit()
         return len(messages)
@@ -136,6 +140,17 @@ def _follow(context: FlowContext, work: UnitOfWork, hint: Hint) -> None:
         work.rereads.arm(account, [hint.object_id], at=now, is_deletion=is_deletion)
     elif hint.kind is HintKind.ACCOUNT:
         work.feeds.hasten(account, OrderFeed.CHANGES, at=now)
+
+
+def _shown(message: InboxMessage, hint: Hint) -> NewMessage | None:
+    """What the hint itself shows of an order; the re-read it arms confirms it or corrects it.
+
+    It is as old as the message that brought it, however late that one is read.
+    """
+    if hint.kind is not HintKind.ORDER or hint.order is None or hint.order.is_gone:
+        return None
+    shown = replace(hint.order, channel_order_id=hint.object_id)
+    return _message(message.account, shown, MessageSource.NOTIFICATION, message.received_at)
 
 
 def _compare_listings(context: FlowContext, work: UnitOfWork, hints: list[Hint]) -> None:

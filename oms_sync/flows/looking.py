@@ -10,16 +10,8 @@ from datetime import datetime, timedelta
 import structlog
 
 from oms_sync.domain.events import Event
-from oms_sync.domain.listing import (
-    Drift,
-    DriftPolicy,
-    Listing,
-    accept_look,
-    agree,
-    is_look_expected,
-    look,
-    lose,
-)
+from oms_sync.domain.listing import DriftPolicy, Listing, lose
+from oms_sync.domain.looks import Drift, accept_look, agree, is_look_expected, look, look_later
 from oms_sync.domain.reservation import LevelKey
 from oms_sync.domain.stock import MovementKind, StockLevel, StockMovement, apply
 from oms_sync.domain.values import Sku
@@ -31,6 +23,10 @@ log = structlog.get_logger(__name__)
 LOOKS_MAX = 500
 ROUNDS_MAX = 50
 LOOK_AGAIN_SECONDS = 1.0
+#: how long a push that was only accepted may stay invisible before it is sent again
+PATIENCE_SECONDS = 30.0
+#: from this many tries in a row on, an operator should know
+UNPROVED_ALARM_AT = 3
 
 
 def look_at_due(context: FlowContext) -> int:
@@ -179,8 +175,14 @@ def _accept_all(
 ) -> None:
     after, events, policy = [], [], _policy(context)
     for one in looked:
+        if _is_early(context, one):
+            again = context.clock.now() + timedelta(seconds=PATIENCE_SECONDS / 4)
+            after.append(look_later(one, at=again))
+            continue
         accepted, drift = accept_look(one, policy)
         after.append(accepted)
+        if one.unproved_since is not None:
+            _tell_unproved(context, accepted)
         if drift is None or context.account.mode != "live":
             continue
         events.append(_drifted(context, one, drift))
@@ -188,6 +190,30 @@ def _accept_all(
             levels = _adopt(context, work, one.sku, drift, levels)
     work.listings.save(after)
     work.timeline.add(events)
+
+
+def _is_early(context: FlowContext, listing: Listing) -> bool:
+    """The channel may still be about to apply what it accepted."""
+    if listing.unproved_since is None or listing.looked_at is None:
+        return False
+    patience = max(PATIENCE_SECONDS, context.manifest.visibility_lag_seconds)
+    return listing.looked_at < listing.unproved_since + timedelta(seconds=patience)
+
+
+def _tell_unproved(context: FlowContext, listing: Listing) -> None:
+    """The channel shows something else than the books, unsure themselves, went by."""
+    said = {
+        "account": context.account.name,
+        "sku": listing.sku,
+        "listing": listing.listing_id,
+        "expected": listing.sent,
+        "found": listing.expected,
+        "retries": listing.stale_count,
+    }
+    if listing.stale_count >= UNPROVED_ALARM_AT:
+        log.error("stock.not_proved", **said)
+    else:
+        log.warning("stock.not_proved", **said)
 
 
 def _drifted(context: FlowContext, listing: Listing, drift: Drift) -> Event:

@@ -4,14 +4,14 @@ One message that cannot be understood becomes a dead letter; it never stops the 
 reserved here: the order is marked, and `reserve` looks.
 """
 
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
 
 import structlog
 
 from oms_sync.domain.events import Event
-from oms_sync.domain.listing import Listing, take
+from oms_sync.domain.listing import Listing
 from oms_sync.domain.merge import first_sight, merge
 from oms_sync.domain.order import (
     Hold,
@@ -29,12 +29,19 @@ from oms_sync.domain.values import parse_sku
 from oms_sync.flows.manual import MANUAL, parse_manual_order
 from oms_sync.flows.ports import FlowContext, FlowReport, UnitOfWork
 from oms_sync.flows.records import (
+    GONE,
+    MANUAL_HOLD,
+    Batch,
     InboxMessage,
     MessageSource,
+    Read,
     StoredLine,
     StoredOrder,
     counts_of,
 )
+from oms_sync.flows.regroup import regroup
+from oms_sync.flows.regrouped import write
+from oms_sync.flows.taking import book_taken
 from oms_sync.sdk import BadPayload
 
 log = structlog.get_logger(__name__)
@@ -48,16 +55,6 @@ ORDER_SOURCES = (
     MessageSource.NOTIFICATION,
     MessageSource.IMPORT,
 )
-GONE = "gone_at_channel"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Read:
-    """One message, translated: a sight, or the news that the channel has no such order."""
-
-    message: InboxMessage
-    channel_order_id: str
-    sight: OrderSight | None
 
 
 def run(context: FlowContext) -> FlowReport:
@@ -89,12 +86,13 @@ def _fold_batch(context: FlowContext) -> int:
     return len(messages)
 
 
-def _read(context: FlowContext, work: UnitOfWork, message: InboxMessage) -> _Read | None:
+def _read(context: FlowContext, work: UnitOfWork, message: InboxMessage) -> Read | None:
     """Translate one message; what fails is buried with its bytes and its reason."""
     channel_order_id = message.channel_order_id or ""
     try:
         sight = _sight(context, message)
-        if sight is not None and sight.channel_order_id != channel_order_id:
+        is_another = sight is not None and sight.channel_order_id != channel_order_id
+        if sight is not None and is_another and not context.manifest.has_portable_lines:
             raise BadPayload(
                 f"asked for order {channel_order_id}, was shown {sight.channel_order_id}"
             )
@@ -111,7 +109,7 @@ def _read(context: FlowContext, work: UnitOfWork, message: InboxMessage) -> _Rea
             reason=reason,
         )
         return None
-    return _Read(message=message, channel_order_id=channel_order_id, sight=sight)
+    return Read(message=message, channel_order_id=channel_order_id, sight=sight)
 
 
 def _sight(context: FlowContext, message: InboxMessage) -> OrderSight | None:
@@ -130,29 +128,40 @@ def _sight(context: FlowContext, message: InboxMessage) -> OrderSight | None:
     return parsed
 
 
-def _fold(context: FlowContext, work: UnitOfWork, reads: list[_Read]) -> None:
+def _fold(context: FlowContext, work: UnitOfWork, reads: list[Read]) -> None:
+    batch = (regroup if context.manifest.has_portable_lines else _group)(context, work, reads)
+    _store(context, work, batch)
+    work.inbox.settle(
+        [read.message.message_id for read in reads],
+        order_ids={
+            read.message.message_id: batch.owners[read.channel_order_id]
+            for read in reads
+            if read.channel_order_id in batch.owners
+        },
+    )
+
+
+def _group(context: FlowContext, work: UnitOfWork, reads: list[Read]) -> Batch:
+    """Fold the reads of each order, where an order keeps its id for good."""
+    account = context.account.name
     ids = list(dict.fromkeys(read.channel_order_id for read in reads))
-    stored = work.orders.lock_by_channel_ids(context.account.name, ids)
+    stored = work.orders.lock_by_channel_ids(account, ids)
     folded: dict[str, StoredOrder] = {}
     for channel_order_id in ids:
         mine = [read for read in reads if read.channel_order_id == channel_order_id]
         order = _fold_order(context, stored.get(channel_order_id), mine)
         if order is not None:
             folded[channel_order_id] = order
-    _store(context, work, stored, folded)
-    order_ids = {key: order.order_id for key, order in {**stored, **folded}.items()}
-    work.inbox.settle(
-        [read.message.message_id for read in reads],
-        order_ids={
-            read.message.message_id: order_ids[read.channel_order_id]
-            for read in reads
-            if read.channel_order_id in order_ids
-        },
+    return Batch(
+        record=work.accounts.get(account),
+        stored={order.order_id: order for order in stored.values()},
+        orders=list(folded.values()),
+        owners={key: order.order_id for key, order in {**stored, **folded}.items()},
     )
 
 
 def _fold_order(
-    context: FlowContext, stored: StoredOrder | None, reads: list[_Read]
+    context: FlowContext, stored: StoredOrder | None, reads: list[Read]
 ) -> StoredOrder | None:
     """The order after all reads; None when it was never known and no read shows it."""
     known = stored.known if stored else None
@@ -180,35 +189,27 @@ def _fold_order(
     return replace(order, known=known, payload_key=payload_key, holds=holds)
 
 
-def _store(
-    context: FlowContext,
-    work: UnitOfWork,
-    stored: Mapping[str, StoredOrder],
-    folded: Mapping[str, StoredOrder],
-) -> None:
+def _store(context: FlowContext, work: UnitOfWork, batch: Batch) -> None:
     """Map lines, book what the channel took, compute holds and states, write it all."""
-    listings = _listings_of(context, work, folded.values())
-    record = work.accounts.get(context.account.name)
-    connected_at = record.first_connected_at if record else None
+    listings = _listings_of(context, work, batch.orders)
+    connected_at = batch.record.first_connected_at if batch.record else None
     orders = [
         _settled(context, _with_lines(context, order, listings, connected_at))
-        for order in folded.values()
+        for order in batch.orders
     ]
     changed = [
         order
         for order in orders
-        if (before := stored.get(order.known.ref.channel_order_id)) is None
+        if (before := batch.stored.get(order.order_id)) is None
         or replace(order, payload_key="", is_reserve_due=False)
         != replace(before, payload_key="", is_reserve_due=False)
     ]
-    known_ids = {order.order_id for order in stored.values()}
-    booked, changed_listings = _book_taken(work, changed, known_ids)
-    work.orders.add([order for order in booked if order.order_id not in known_ids])
-    work.orders.save([order for order in booked if order.order_id in known_ids])
+    booked, changed_listings = book_taken(work, batch, changed)
+    write(context, work, batch, booked)
     work.listings.save(changed_listings)
     if changed_listings:
         work.wake("push_stock", context.account.name)
-    _tell(context, work, stored, booked)
+    _tell(context, work, batch, booked)
 
 
 def _listings_of(
@@ -267,7 +268,7 @@ def _settled(context: FlowContext, order: StoredOrder) -> StoredOrder:
     codes = hold_codes(order.known, has_unmapped_sku=_has_unmapped_sku(order, counts))
     own = {hold.code: hold for hold in order.holds}
     now = context.clock.now()
-    kept = tuple(hold for hold in order.holds if hold.code in (GONE, "manual"))
+    kept = tuple(hold for hold in order.holds if hold.code in (GONE, MANUAL_HOLD))
     derived = tuple(
         own.get(code)
         or Hold(code=code, since=now, actor="channel" if code.startswith("channel:") else "hub")
@@ -286,52 +287,16 @@ def _has_unmapped_sku(order: StoredOrder, counts: tuple[LineCounts, ...]) -> boo
     )
 
 
-def _book_taken(
-    work: UnitOfWork, orders: list[StoredOrder], known_ids: Collection[str]
-) -> tuple[list[StoredOrder], list[Listing]]:
-    """Book into each listing the units its channel took or put back since the last look."""
-    takes: list[tuple[str, int, datetime]] = []
-    booked = []
-    for order in orders:
-        is_new = order.order_id not in known_ids
-        lines = []
-        for line, count in zip(order.lines, counts_of(order), strict=True):
-            was_busy = count.taken != line.taken_booked or (is_new and count.put_back)
-            if line.listing_id and was_busy:
-                takes += _takes(order, line, count, is_new=is_new)
-                line = replace(line, taken_booked=count.taken)  # noqa: PLW2901 - its new self
-            lines.append(line)
-        booked.append(replace(order, lines=tuple(lines)))
-    listings = work.listings.lock(sorted({listing_id for listing_id, _, _ in takes}))
-    for listing_id, units, at in takes:
-        listings[listing_id] = take(listings[listing_id], units, at=at)
-    return booked, list(listings.values())
-
-
-def _takes(
-    order: StoredOrder, line: StoredLine, count: LineCounts, *, is_new: bool
-) -> list[tuple[str, int, datetime]]:
-    """(listing, units, when): a new order took its units when it was placed, also those put back
-    since; what changed later, changed later.
-    """
-    assert line.listing_id is not None, "only what is offered takes from an offer"
-    changed_at = order.known.version.at
-    if not is_new:
-        return [(line.listing_id, count.taken - line.taken_booked, changed_at)]
-    sold = (line.listing_id, count.taken + count.put_back, order.placed_at)
-    return [sold, (line.listing_id, -count.put_back, changed_at)] if count.put_back else [sold]
-
-
 def _tell(
     context: FlowContext,
     work: UnitOfWork,
-    stored: Mapping[str, StoredOrder],
+    batch: Batch,
     orders: list[StoredOrder],
 ) -> None:
     now, account = context.clock.now(), context.account.name
     events = []
     for order in orders:
-        before = stored.get(order.known.ref.channel_order_id)
+        before = batch.stored.get(order.order_id)
         if before is not None and _shown(order) == _shown(before):
             continue  # the same was seen again, later
         detail: dict[str, str | int | None] = {
@@ -372,10 +337,9 @@ def _remap(context: FlowContext) -> int:
         ids = work.orders.ids_with_unmapped_lines(context.account.name, REMAP_MAX)
         if not ids:
             return 0
-        stored = {
-            order.known.ref.channel_order_id: order for order in work.orders.lock(ids).values()
-        }
-        _store(context, work, stored, stored)
+        stored = work.orders.lock(ids)
+        record = work.accounts.get(context.account.name)
+        _store(context, work, Batch(record=record, stored=stored, orders=list(stored.values())))
         work.wake("reserve", context.account.name)
         work.commit()
         return len(ids)

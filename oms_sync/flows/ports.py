@@ -1,8 +1,8 @@
 """What the flows need from the outside: a unit of work with its repositories, and a context.
 
 Implemented by `storage/`. Every method works on many rows at once. Locks are taken in one order:
-orders by id, then stock levels by SKU and location, then listings by id. What a `lock…` method
-returns stays locked until the unit of work ends.
+an account, orders by id, then stock levels by SKU and location, then listings by id. What a
+`lock…` method returns stays locked until the unit of work ends.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -40,8 +40,8 @@ class Inbox(Protocol):
         """Store; answers how many were new.
 
         A hint equal to one not yet worked off collapses into it (database constraint). An order
-        payload equal to the one last merged into its order is skipped, and so is one polled or
-        read again that is a dead letter (or, polled, was dropped).
+        payload equal to the one last merged into its order is skipped, and so is one polled, read
+        or shown by a hint again that is a dead letter (or, unless read, was dropped).
         """
 
     def lock_new(
@@ -109,6 +109,11 @@ class Accounts(Protocol):
     def get(self, name: str) -> AccountRecord | None:
         """The record, None for an account never connected."""
 
+    def lock(self, name: str) -> AccountRecord | None:
+        """The same, locked: who gives orders other ids or moves their lines does so alone. Taken
+        before any order's lock.
+        """
+
     def put(self, record: AccountRecord) -> None:
         """Insert or replace."""
 
@@ -118,6 +123,14 @@ class Orders(Protocol):
 
     def lock_by_channel_ids(self, account: str, ids: Sequence[str]) -> dict[str, StoredOrder]:
         """Those that exist, by channel order id."""
+
+    def lock_by_names(
+        self, account: str, names: Sequence[str], channel_line_ids: Sequence[str]
+    ) -> list[StoredOrder]:
+        """Orders that answer to any of these ids or have any of these lines, with all their names.
+
+        Only for accounts whose line ids are unique in the account, and with the account locked.
+        """
 
     def lock(self, order_ids: Sequence[str]) -> dict[str, StoredOrder]:
         """Those that exist, by order id."""
@@ -136,13 +149,28 @@ class Orders(Protocol):
         """
 
     def ids_by_channel_ids(self, account: str, ids: Iterable[str]) -> dict[str, str]:
-        """Order ids of those that exist, by channel order id, without locks."""
+        """Order ids of those that exist, by any channel order id of theirs, without locks."""
 
     def ids_with_unmapped_lines(self, account: str, limit: int) -> list[str]:
         """Orders of the account with a line that has no SKU though a listing now has one."""
 
     def add(self, orders: Sequence[StoredOrder]) -> None:
-        """Insert new orders with all their lines; a doubled (account, channel order id) raises."""
+        """Insert new orders with all their lines; a doubled (account, channel order id) raises, and
+        so does a doubled (account, channel line id) of orders with names.
+        """
+
+    def rename(self, renamed: Sequence[StoredOrder], merged: Mapping[str, str]) -> None:
+        """Store the channel order id the `renamed` have now. `merged` (order id to order id) have
+        given all their lines to another order: cancelled, without holds, kept for their timeline.
+        """
+
+    def move_lines(self, order_ids: Mapping[str, str]) -> None:
+        """Put lines (by line id) into other orders; what is reserved for them goes along."""
+
+    def save_names(
+        self, account: str, *, fresh: Mapping[str, str], moved: Mapping[str, str]
+    ) -> None:
+        """Store which order answers to a channel order id; a `fresh` one somebody has raises."""
 
     def save(self, orders: Sequence[StoredOrder]) -> None:
         """Store facts, state, holds, flags, and lines (inserting lines not yet known); not what
@@ -228,10 +256,11 @@ class Listings(Protocol):
         the levels do not know of that sale, and a quantity computed from them would be too high.
         """
 
-    def lock_wanting_push(self, account: str, limit: int) -> list[Listing]:
+    def lock_wanting_push(self, account: str, limit: int, *, may_cut: bool) -> list[Listing]:
         """Listings whose `wants_push` is true: decreases first, largest first.
 
-        Left out while marked stale, and while their SKU is in an order due for reservation.
+        Left out while marked stale, and while their SKU is in an order due for reservation; and,
+        unless `may_cut`, while a look waits to be explained.
         """
 
     def lock_look_due(self, account: str, *, at: datetime, limit: int) -> list[Listing]:
@@ -281,6 +310,12 @@ class Shipments(Protocol):
 
     def get(self, shipment_ids: Iterable[str]) -> dict[str, Shipment]:
         """Those that exist, by shipment id."""
+
+    def of_orders(self, order_ids: Iterable[str]) -> list[Shipment]:
+        """Every shipment of these orders."""
+
+    def readdress(self, shipments: Sequence[Shipment]) -> None:
+        """Store the order, and its channel order id, that each of these belongs to now."""
 
     def lock_due(self, account: str, *, at: datetime, limit: int) -> list[ShipmentPush]:
         """Pushes waiting or sent whose `next_at` has come."""

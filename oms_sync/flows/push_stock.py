@@ -12,6 +12,7 @@ import structlog
 
 from oms_sync.domain.listing import (
     Listing,
+    accept_push,
     claim,
     confirm,
     doubt,
@@ -187,11 +188,13 @@ def _push(context: FlowContext) -> tuple[int, bool]:
 def _claim(context: FlowContext, size: int) -> StockBatch | None:
     account, now = context.account.name, context.clock.now()
     with context.open_work() as work:
-        wanting = work.listings.lock_wanting_push(account, size)
+        is_comparing = context.manifest.has_compare_and_set
+        # With a policy that asks what the channel shows, a look must be answered for first.
+        may_cut = context.account.drift == "overwrite" and not is_comparing
+        wanting = work.listings.lock_wanting_push(account, size, may_cut=may_cut)
         if not wanting:
             return None
         key = context.ids.uuid()
-        is_comparing = context.manifest.has_compare_and_set
         claimed = [claim(one, push_id=key, at=now, is_comparing=is_comparing) for one in wanting]
         batch = StockBatch(key=key, entries=tuple(_entries(claimed)))
         work.listings.save(claimed)
@@ -305,7 +308,8 @@ def _answered(context: FlowContext, listing: Listing, answer: _Answer, now: date
         case PushOutcome.APPLIED:
             return confirm(listing, applied_at=answer.applied_at)
         case PushOutcome.ACCEPTED:
-            return doubt(listing, at=now + timedelta(seconds=ACCEPTED_WAIT_SECONDS))
+            look_at = now + timedelta(seconds=ACCEPTED_WAIT_SECONDS)
+            return accept_push(listing, applied_at=answer.applied_at, at=now, look_at=look_at)
         case PushOutcome.STALE:
             return turn_stale(listing, at=now + timedelta(seconds=_stale_wait(listing)))
         case PushOutcome.REJECTED:

@@ -1,16 +1,28 @@
 """Rows the flows work with: domain values plus what the hub keeps about them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Literal
 
 from oms_sync.domain.listing import DriftPolicy
-from oms_sync.domain.order import Hold, KnownOrder, LineCounts, OrderState, line_counts
+from oms_sync.domain.order import (
+    Hold,
+    KnownOrder,
+    LineCounts,
+    OrderSight,
+    OrderState,
+    line_counts,
+)
 from oms_sync.domain.shipment import PushState, Shipment
 from oms_sync.domain.values import Sku
 from oms_sync.sdk import OrderFeed, StockBatch
+
+#: hold of an order the channel does not show any more
+GONE = "gone_at_channel"
+#: hold an operator asked for
+MANUAL_HOLD = "manual"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,13 +65,16 @@ class MessageSource(StrEnum):
     WEBHOOK = "webhook"
     POLL = "poll"
     READ = "read"
+    #: what a hint itself showed of an order
+    NOTIFICATION = "notification"
     IMPORT = "import"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewMessage:
-    """A message to store. Hints come by webhook; everything else is an order as the channel
-    answered it, `body` empty and topic "order.gone" when it has no such order.
+    """A message to store. Hints come by webhook, pulled ones too; everything else is an order as
+    the channel answered or showed it, `body` empty and topic "order.gone" when it has no such
+    order.
     """
 
     account: str
@@ -86,6 +101,15 @@ class InboxMessage:
     #: keyed hash of the plain bytes
     dedupe_key: str
     attempts: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Read:
+    """One message, translated: a sight, or the news that the channel has no such order."""
+
+    message: InboxMessage
+    channel_order_id: str
+    sight: OrderSight | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,11 +175,47 @@ class StoredOrder:
     #: dedupe key of the payload merged last
     payload_key: str = ""
     imported_at: datetime
+    #: every id the order answers to, its own included, sorted; empty where ids never change
+    names: tuple[str, ...] = ()
+    #: the order that has all lines of this one now
+    merged_into: str | None = None
 
     @property
     def placed_at(self) -> datetime:
         """When the buyer ordered; where the channel did not say, when it was first shown."""
         return self.known.facts.placed_at or self.known.version.at
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """Orders as a batch of messages found them, and as it leaves them."""
+
+    #: the account as it is known now
+    record: AccountRecord | None = None
+    #: by order id
+    stored: Mapping[str, StoredOrder]
+    orders: Sequence[StoredOrder]
+    #: the order of each channel order id that was asked for or shown
+    owners: Mapping[str, str] = field(default_factory=dict)
+    #: channel order ids nobody had before, and those another order had
+    fresh_names: Mapping[str, str] = field(default_factory=dict)
+    moved_names: Mapping[str, str] = field(default_factory=dict)
+    #: lines that were in another order before: line id to order id
+    moved: Mapping[str, str] = field(default_factory=dict)
+    #: orders that gave all their lines to another: order id to order id
+    merged: Mapping[str, str] = field(default_factory=dict)
+    #: channel order ids of orders that gave some of their lines to another
+    parted: Sequence[str] = ()
+
+    @property
+    def renamed(self) -> list[StoredOrder]:
+        """Known orders that go by another channel order id now."""
+        return [
+            order
+            for order in self.orders
+            if order.order_id in self.stored
+            and order.known.ref != self.stored[order.order_id].known.ref
+        ]
 
 
 def counts_of(order: StoredOrder) -> tuple[LineCounts, ...]:

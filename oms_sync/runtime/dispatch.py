@@ -11,6 +11,7 @@ from typing import Final, Protocol
 
 import structlog
 
+from oms_sync.runtime.pipeline import LONG_FLOWS, STANDING_FLOWS, flows_of
 from oms_sync.runtime.runner import RunResult
 from oms_sync.sdk import Manifest
 
@@ -19,9 +20,8 @@ log = structlog.get_logger()
 WORKERS_MAX: Final = 48
 WORKERS_PER_ACCOUNT_MIN: Final = 2
 WORKERS_PER_ACCOUNT_MAX: Final = 7
-#: flows that may page for long: they never take the last thread of their account, so that a
-#: push does not wait behind a back-fill
-LONG_FLOWS: Final = frozenset({"ingest", "reconcile", "tend"})
+#: threads for the flows that stand at a queue, besides the others; more accounts take turns
+STANDING_WORKERS_MAX: Final = 48
 
 Key = tuple[str, str]
 
@@ -48,7 +48,9 @@ class LocalDispatcher:
         self._excluded = {name: _exclusions(each) for name, each in manifests.items()}
         share = WORKERS_MAX // max(1, len(manifests))
         self._share = max(WORKERS_PER_ACCOUNT_MIN, min(WORKERS_PER_ACCOUNT_MAX, share))
+        standing = sum(not STANDING_FLOWS.isdisjoint(flows_of(one)) for one in manifests.values())
         self._workers_max = min(WORKERS_MAX, self._share * max(1, len(manifests)))
+        self._workers_max += min(STANDING_WORKERS_MAX, standing)
         self._changed = threading.Condition()
         #: keys to run, in the order they were woken
         self._pending: dict[Key, None] = {}
@@ -85,11 +87,15 @@ class LocalDispatcher:
             return sorted(self._running)
 
     def wait_idle(self, timeout_seconds: float) -> bool:
-        """Wait until nothing runs and nothing waits; timers may wake something afterwards."""
+        """Wait until nothing runs and nothing waits; timers may wake something afterwards.
+
+        What stands at a queue always runs and is not waited for.
+        """
         with self._changed:
-            return self._changed.wait_for(
-                lambda: not self._running and not self._pending, timeout_seconds
-            )
+            return self._changed.wait_for(self._is_idle, timeout_seconds)
+
+    def _is_idle(self) -> bool:
+        return all(flow in STANDING_FLOWS for flow, _ in (*self._running, *self._pending))
 
     def _engage(self) -> None:
         """Wake an idle thread for what may run, or start one; the condition is held."""
@@ -112,7 +118,11 @@ class LocalDispatcher:
         beside = [other for other, name in self._running if name == account]
         if any(frozenset((flow, other)) in self._excluded[account] for other in beside):
             return False
-        return len(beside) < self._share - (1 if flow in LONG_FLOWS else 0)
+        standing = sum(other in STANDING_FLOWS for other, _ in self._running)
+        if flow in STANDING_FLOWS:
+            return standing < STANDING_WORKERS_MAX
+        busy = sum(other not in STANDING_FLOWS for other in beside)
+        return busy < self._share - (1 if flow in LONG_FLOWS else 0)
 
     def _work(self) -> None:
         while (key := self._take()) is not None:

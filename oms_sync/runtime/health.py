@@ -87,13 +87,16 @@ class AccountHealth:
                 log.info("account.recovered", account=account)
             self._save(account, known)
 
-    def failed(self, account: str, flow: str, error: BaseException) -> None:
-        """A run of the flow failed for a reason of the account or its channel."""
+    def failed(self, account: str, flow: str, error: BaseException, *, stops: bool = True) -> None:
+        """A run of the flow failed for a reason of the account or its channel.
+
+        `stops` False: whatever it is, the account's other flows go on.
+        """
         reason = (str(error) or type(error).__name__)[:REASON_LENGTH_MAX]
         with self._locks[account]:
             known = self._refreshed(account)
             before = known.health()[0]
-            if isinstance(error, FixAccount):
+            if isinstance(error, FixAccount) and stops:
                 known.needs_reauth = known.needs_reauth or reason
             else:
                 known.failing[flow] = reason

@@ -65,6 +65,11 @@ METRICS: Final[Mapping[str, Declared]] = {
         meaning="Runs of a flow, by outcome.",
         labels=("flow", "account", "outcome"),
     ),
+    "notifications": Declared(
+        kind="counter",
+        meaning="Notifications pulled from the account's queue and stored.",
+        labels=("account",),
+    ),
     "webhooks": Declared(
         kind="counter",
         meaning="Webhook requests, by outcome.",

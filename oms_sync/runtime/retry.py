@@ -26,8 +26,9 @@ SHORT_SECONDS_MIN: Final = 0.1
 SHORT_SECONDS_MAX: Final = 2.0
 BACKOFF_SECONDS_MIN: Final = 1.0
 BACKOFF_SECONDS_MAX: Final = 60.0
-#: what a channel may ask for at most; absurd values would stop an account for days
-RETRY_AFTER_SECONDS_MAX: Final = 300.0
+#: after this a channel is asked again, however long it told us to wait: absurd values would stop
+#: an account for days, and who still means it says so once a minute
+RETRY_AFTER_SECONDS_MAX: Final = 60.0
 #: how often an account that needs an operator is tried again
 FIX_SECONDS: Final = 300.0
 _DOUBLINGS_MAX: Final = 16

@@ -20,28 +20,22 @@ from oms_sync.runtime import retry
 from oms_sync.runtime.breaker import Breaker
 from oms_sync.runtime.health import NEEDS_REAUTH, PAUSED, AccountHealth
 from oms_sync.runtime.leases import Fence, LeaseKeeper
+from oms_sync.runtime.pipeline import (
+    LOCAL_FLOWS,
+    SESSIONLESS_FLOWS,
+    STANDING_FLOWS,
+    Flow,
+)
 from oms_sync.runtime.sessions import AccountWiring, Sessions
 from oms_sync.runtime.tend import TEND
-from oms_sync.sdk import Bug, Capability, Clock, FixAccount, Ids, Manifest, Metrics, RateLimited
+from oms_sync.sdk import Bug, Clock, FixAccount, Ids, Metrics, RateLimited
 
 log = structlog.get_logger()
 
-#: the pipeline's flows and the capability each needs, None for those that speak to no channel
-FLOW_NEEDS: Final[Mapping[str, Capability | None]] = {
-    "ingest": Capability.READ_ORDERS,
-    "normalise": None,
-    "reserve": None,
-    "push_stock": Capability.PUSH_STOCK,
-    "push_tracking": Capability.PUSH_TRACKING,
-    "reconcile": Capability.READ_ORDERS,
-}
-LOCAL_FLOWS: Final = frozenset(flow for flow, need in FLOW_NEEDS.items() if need is None)
-#: flows that do not even translate: they run also while no session can be opened
-SESSIONLESS_FLOWS: Final = frozenset({"reserve"})
 #: how soon a lease that another process holds is asked for again
 BUSY_SECONDS: Final = 2.0
-
-Flow = Callable[[FlowContext], FlowReport]
+#: flows whose failures say nothing of the account's channel
+_NOT_OF_THE_CHANNEL: Final = LOCAL_FLOWS | STANDING_FLOWS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,13 +83,6 @@ class _Streaks:
     breakers: dict[str, Breaker] = field(default_factory=dict)
 
 
-def flows_of(manifest: Manifest) -> tuple[str, ...]:
-    """The flows an account of this connector has."""
-    return tuple(
-        flow for flow, need in FLOW_NEEDS.items() if need is None or need in manifest.capabilities
-    )
-
-
 class FlowRunner:
     """Runs flows one at a time per call; safe to call from several threads."""
 
@@ -134,6 +121,8 @@ class FlowRunner:
         state = self._parts.health.state(account)
         if state == PAUSED or (state == NEEDS_REAUTH and flow != TEND):
             return RunResult(outcome="skipped", reason=state)
+        if flow in STANDING_FLOWS:
+            return None
         now = self._parts.clock.monotonic()
         with self._streaks.lock:
             breaker = self._streaks.breakers.get(account, Breaker())
@@ -185,7 +174,7 @@ class FlowRunner:
             self._streaks.failures.pop((flow, account), None)
             is_told = (flow, account) in self._streaks.told
             self._streaks.told.discard((flow, account))
-            if flow not in LOCAL_FLOWS:
+            if flow not in _NOT_OF_THE_CHANNEL:
                 breaker = self._streaks.breakers.get(account, Breaker())
                 # only a run that spoke to the channel says that the channel is well
                 is_proof = flow == TEND or self._parts.wirings[account].gate.calls > calls_before
@@ -212,18 +201,19 @@ class FlowRunner:
             log.error("flow.failed", reason=str(error), exc_info=error)
         if outcome != "rate_limited":
             self._note_health(flow, account, error)
-        if outcome in ("fix_account", "channel_failed"):
+        is_apart = flow in STANDING_FLOWS
+        if outcome in ("fix_account", "channel_failed") and not is_apart:
             parts.sessions.discard(account)
         return RunResult(
             outcome=outcome,
             next_at=retry.next_at(parts.clock.now(), error, failures=failures, chance=chance),
             # Refused credentials stop every other flow: only a look at the account frees them.
-            next_flow=TEND if outcome == "fix_account" else None,
+            next_flow=TEND if outcome == "fix_account" and not is_apart else None,
             reason=str(error),
         )
 
     def _note_breaker(self, flow: str, account: str, error: Exception, chance: float) -> None:
-        if flow in LOCAL_FLOWS:
+        if flow in _NOT_OF_THE_CHANNEL:
             return
         breaker = self._streaks.breakers.get(account, Breaker())
         if retry.tells_of_the_channel(error):
@@ -235,14 +225,14 @@ class FlowRunner:
         self._streaks.breakers[account] = changed
 
     def _abandon_probe(self, flow: str, account: str) -> None:
-        if flow not in LOCAL_FLOWS:
+        if flow not in _NOT_OF_THE_CHANNEL:
             with self._streaks.lock:
                 breaker = self._streaks.breakers.get(account, Breaker())
                 self._streaks.breakers[account] = breaker.abandoned()
 
     def _note_health(self, flow: str, account: str, error: Exception) -> None:
         try:
-            self._parts.health.failed(account, flow, error)
+            self._parts.health.failed(account, flow, error, stops=flow not in STANDING_FLOWS)
         except Exception as trouble:  # noqa: BLE001 - must not hide what the flow raised
             # the database is away too: the health is in memory and stored by the next run
             log.warning("account.unsaved", reason=str(trouble))

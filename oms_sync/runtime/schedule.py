@@ -16,7 +16,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.date import DateTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
-from oms_sync.runtime.runner import flows_of
+from oms_sync.runtime.pipeline import flows_of
 from oms_sync.runtime.sessions import AccountWiring
 from oms_sync.runtime.tend import TEND, TEND_SECONDS
 from oms_sync.sdk import Clock

@@ -30,6 +30,8 @@ class AccountWiring:
     #: the connector's validated settings: what a webhook is verified with
     settings: Any = None
     webhook: WebhookPart | None = None
+    #: opens the part that verifies, where that takes a key the channel hands out
+    open_webhook: Callable[[], WebhookPart] | None = None
     #: where the channel may send webhooks, None when the account only polls
     webhook_url: str | None = None
 

@@ -22,6 +22,7 @@ TEND: Final = "tend"
 #: the hub refuses to work beside a channel whose clock is further away
 SKEW_MAX: Final = timedelta(minutes=5)
 TEND_SECONDS: Final = 3600.0
+SHADOW: Final = "mode is shadow: nothing is written"
 
 
 class ClockSkewed(Exception):
@@ -63,6 +64,8 @@ class Caretaker:
             self._find(name, Finding(skew_seconds=None))
         if Capability.RECEIVE_WEBHOOKS in capabilities:
             self._subscribe(context)
+        if Capability.PULL_NOTIFICATIONS in capabilities:
+            self._look_at_queue(context)
         return FlowReport(done=1)
 
     def _check(self, context: FlowContext) -> None:
@@ -88,14 +91,22 @@ class Caretaker:
     def _subscribe(self, context: FlowContext) -> None:
         name, url = context.account.name, self._wirings[context.account.name].webhook_url
         if url is None or context.account.mode == "shadow":
-            unset = "web.public_url is not set"
-            reason = unset if url is None else "mode is shadow: nothing is written"
-            if self._is_news(name, reason):
-                log.warning("account.polled_only", account=name, reason=reason)
+            self._tell_polled_only(context, "web.public_url is not set" if url is None else SHADOW)
             return
         topics = context.session.ensure_subscriptions(url)
         if topics:
             log.info("account.subscribed", account=name, topics=list(topics), url=url)
+
+    def _look_at_queue(self, context: FlowContext) -> None:
+        if not context.session.has_queue():
+            self._tell_polled_only(context, "no queue of notifications is set under settings")
+        elif context.account.mode == "shadow":
+            self._tell_polled_only(context, SHADOW)
+
+    def _tell_polled_only(self, context: FlowContext, reason: str) -> None:
+        name = context.account.name
+        if self._is_news(name, reason):
+            log.warning("account.polled_only", account=name, reason=reason)
 
     def _find(self, account: str, finding: Finding) -> None:
         with self._lock:

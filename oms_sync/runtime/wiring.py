@@ -5,7 +5,8 @@ An account of which a part is wrong is disabled with a reason; the others run.
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
 import structlog
@@ -72,9 +73,9 @@ class _WatchedTokens:
 
 def wire(account: AccountSettings, ground: Ground) -> AccountWiring:
     """Everything the hub needs of one account; raises where a part of it is wrong."""
-    connector = ground.registry.get(account.connector)
-    manifest, name = connector.manifest, account.name
+    connector, name = ground.registry.get(account.connector), account.name
     own = validate_account_settings(account, ground.registry.settings_model(account.connector))
+    manifest = connector.manifest_for(own)
     for secret in secret_values(own):
         ground.redactor.register_secret(secret)
     gate = RateBuckets(
@@ -94,6 +95,7 @@ def wire(account: AccountSettings, ground: Ground) -> AccountWiring:
         tokens=_WatchedTokens(ground.tokens(name), ground.redactor),
     )
     opener, public_url = connector.load_open(), ground.settings.web.public_url
+    verifying = connector.load_open_webhook()
     return AccountWiring(
         profile=account.profile(poll_seconds=manifest.poll_seconds),
         manifest=manifest,
@@ -101,6 +103,8 @@ def wire(account: AccountSettings, ground: Ground) -> AccountWiring:
         gate=gate,
         settings=own,
         webhook=connector.load_webhook(),
+        # who verifies reads keys and writes nothing, whatever the account may
+        open_webhook=partial(verifying, replace(request, may_write=False)) if verifying else None,
         webhook_url=f"{public_url}/webhooks/{name}" if public_url else None,
     )
 

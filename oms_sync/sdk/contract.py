@@ -6,15 +6,17 @@ tests; `run_contract` runs them for a command. Declaring a capability switches i
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final, Protocol
 
+from oms_sync.domain.order import OrderSight
 from oms_sync.sdk.connector import Session, WebhookPart
 from oms_sync.sdk.errors import ChannelError
 from oms_sync.sdk.manifest import Capability, Manifest
-from oms_sync.sdk.messages import OrderFeed, OrderPage, RawOrder
+from oms_sync.sdk.mapping import MappingTable
+from oms_sync.sdk.messages import Hint, OrderFeed, OrderPage, RawOrder
 
 PAGES_MAX: Final = 60
 
@@ -44,6 +46,7 @@ class NotApplicable(Exception):
 class SignedWebhook:
     """A genuine webhook about one order, as it would arrive; header names are lower case."""
 
+    #: what verifies: the connector's `webhook`, or what its `open_webhook` opened
     part: WebhookPart
     settings: Any
     headers: Mapping[str, str]
@@ -51,6 +54,15 @@ class SignedWebhook:
     #: the header that holds the signature
     signature_header: str
     channel_order_id: str
+    #: the connector's `webhook`, where `part` is another one; it reads hints, answers challenges
+    pure: WebhookPart | None = None
+    #: where the channel asks by GET whether the address is ours: the query of such a request
+    challenge: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def reader(self) -> WebhookPart:
+        """The connector's `webhook`."""
+        return self.pure or self.part
 
 
 class ContractChannel(Protocol):
@@ -124,7 +136,47 @@ class ContractChannel(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workbench:
+    """What the hub lends a driver: `Connector.contract` is called with it, fresh for every check.
+
+    Example::
+
+        @contextmanager
+        def start(bench: Workbench) -> Iterator[ContractChannel]:
+            sandbox, clock = …
+            with bench.serve(sandbox.app) as base_url:
+                yield Driver(sandbox, clock, base_url, bench.tables)
+    """
+
+    #: the connector's mapping tables, as a session is given them
+    tables: Mapping[str, MappingTable]
+    #: serves an ASGI application on loopback for the length of the block; gives its base URL
+    serve: Callable[[Any], AbstractContextManager[str]]
+    #: recorded payloads to be parsed besides; a test has them, an installed connector need not
+    recordings: tuple[bytes, ...] = ()
+
+
+class QueueChannel(ContractChannel, Protocol):
+    """What the driver of a connector that declares `pull_notifications` supplies besides.
+
+    The account's settings name a queue, empty at the start.
+    """
+
+    #: the connector's `webhook`, which reads what was pulled
+    part: WebhookPart
+
+    def announce(self) -> str:
+        """The channel writes one notification of a new order into the queue; answers its id."""
+        ...
+
+    def redeliver(self) -> None:
+        """Give what was pulled and not acknowledged again, as the channel does after a while."""
+        ...
+
+
 CheckRun = Callable[[ContractChannel, Manifest], None]
+StartContract = Callable[[Workbench], AbstractContextManager[ContractChannel]]
 StartChannel = Callable[[], AbstractContextManager[ContractChannel]]
 
 
@@ -176,9 +228,15 @@ def open_as(channel: ContractChannel, protocol: type[Any], *, may_write: bool = 
     """A new session that implements `protocol`."""
     session = channel.open(may_write=may_write)
     assert isinstance(session, protocol), (
-        f"the manifest declares a capability whose methods are missing: {protocol.__name__}"
+        "the manifest declares a capability whose methods are missing: give the session "
+        f"{_missing(session, protocol)}, as sdk.{protocol.__name__} says"
     )
     return session
+
+
+def _missing(session: Session, protocol: type[Any]) -> str:
+    public = (name for name in vars(protocol) if not name.startswith("_"))
+    return ", ".join(f"{name}()" for name in public if not hasattr(session, name))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,6 +284,19 @@ def changes(session: Any, since: datetime) -> Callable[[str | None], OrderPage]:
     return next_page
 
 
+def shown_sight(session: Any, hint: Hint, manifest: Manifest, *, seen_at: datetime) -> OrderSight:
+    """The sight a hint shows of its order, checked for what the hub relies on."""
+    assert hint.order is not None, "the hint shows no order"
+    sight: OrderSight = session.parse_order(hint.order.payload, seen_at)
+    is_itself = manifest.has_portable_lines or sight.channel_order_id == hint.object_id
+    assert is_itself, f"the hint is about {hint.object_id!r} and shows {sight.channel_order_id!r}"
+    assert sight.facts.placed_at is not None, (
+        "what a hint shows says when the order was placed; else units shipped before the account "
+        "was connected would be booked as leaving now"
+    )
+    return sight
+
+
 def error_of(act: Callable[[], object]) -> ChannelError | None:
     """The SDK error `act` raises, None when it raises nothing; any other error passes through."""
     try:
@@ -241,7 +312,7 @@ class NoDriver:
     def __getattr__(self, name: str) -> Any:
         raise AssertionError(
             f"a capability is declared, so its checks need a ContractChannel that can {name}: "
-            "hand a start function to connector_contract"
+            "hand a start function to connector_contract, or name one as Connector.contract"
         )
 
 

@@ -6,11 +6,14 @@ import re
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from http import HTTPStatus
 from typing import Any, Final
 
 from oms_sync.sdk.connector import (
+    AnswerChallenge,
     CheckAccount,
     DiscoverListings,
+    PullNotifications,
     PushStock,
     PushTracking,
     ReadOrders,
@@ -18,9 +21,18 @@ from oms_sync.sdk.connector import (
     ReceiveWebhooks,
     Session,
 )
-from oms_sync.sdk.contract import Check, ContractChannel, Trouble, error_of, open_as
+from oms_sync.sdk.contract import (
+    Check,
+    ContractChannel,
+    NotApplicable,
+    Trouble,
+    error_of,
+    open_as,
+    shown_sight,
+)
 from oms_sync.sdk.contract_orders import ORDER_CHECKS
 from oms_sync.sdk.contract_pushes import PUSH_CHECKS, push_any
+from oms_sync.sdk.contract_queue import QUEUE_CHECKS
 from oms_sync.sdk.errors import (
     AuthFailed,
     BadPayload,
@@ -37,12 +49,14 @@ _PROTOCOLS: Final[dict[Capability, Any]] = {
     Capability.CHECK_ACCOUNT: CheckAccount,
     Capability.READ_ORDERS: ReadOrders,
     Capability.RECEIVE_WEBHOOKS: ReceiveWebhooks,
+    Capability.PULL_NOTIFICATIONS: PullNotifications,
     Capability.DISCOVER_LISTINGS: DiscoverListings,
     Capability.READ_STOCK: ReadStock,
     Capability.PUSH_STOCK: PushStock,
     Capability.PUSH_TRACKING: PushTracking,
 }
 _ID: Final = re.compile("[a-z][a-z0-9_]*")
+_SERVER_ERRORS: Final = 500
 _HUB_URL: Final = "http://127.0.0.1:8080/webhooks/contract"
 
 
@@ -56,6 +70,8 @@ def the_manifest_is_sound(channel: ContractChannel, manifest: Manifest) -> None:
     assert manifest.poll_seconds >= 1, "poll once a second at most"
     headers = [one for one in manifest.webhook_headers if one != one.lower()]
     assert not headers, f"webhook headers are lower case: {headers}"
+    is_refusal = HTTPStatus.BAD_REQUEST <= manifest.webhook_refusal_status < _SERVER_ERRORS
+    assert is_refusal, f"{manifest.webhook_refusal_status} refuses no webhook: use a 4xx"
 
 
 def the_session_does_what_is_declared(channel: ContractChannel, manifest: Manifest) -> None:
@@ -63,7 +79,9 @@ def the_session_does_what_is_declared(channel: ContractChannel, manifest: Manife
     session = channel.open()
     assert isinstance(session, Session), "a session can be closed"
     can = {capability for capability, one in _PROTOCOLS.items() if isinstance(session, one)}
-    assert can == manifest.capabilities, f"differs: {sorted(can ^ manifest.capabilities)}"
+    missing, extra = sorted(manifest.capabilities - can), sorted(can - manifest.capabilities)
+    assert not missing, f"declared, but the session lacks the methods: {', '.join(missing)}"
+    assert not extra, f"the session can it, but the manifest declares it not: {', '.join(extra)}"
     session.close()
 
 
@@ -124,10 +142,12 @@ def a_genuine_webhook_is_accepted(channel: ContractChannel, manifest: Manifest) 
     """What the channel signed is taken, and says which order to look at."""
     hook = channel.webhook()
     assert hook.part.verify(hook.settings, hook.headers, hook.body), "a genuine webhook is refused"
-    assert hook.part.topic(hook.headers), "the headers name a topic"
-    hint = hook.part.read_hint(hook.headers, hook.body)
+    assert hook.reader.topic(hook.headers), "the headers name a topic"
+    hint = hook.reader.read_hint(hook.headers, hook.body)
     assert hint.kind is HintKind.ORDER, f"a webhook about an order was read as {hint.kind}"
     assert hint.object_id == hook.channel_order_id, f"it is not about {hint.object_id!r}"
+    if hint.order is not None:
+        shown_sight(open_as(channel, ReadOrders), hint, manifest, seen_at=channel.now())
 
 
 def an_altered_webhook_is_refused(channel: ContractChannel, manifest: Manifest) -> None:
@@ -150,10 +170,30 @@ def a_senseless_webhook_is_bad_payload(channel: ContractChannel, manifest: Manif
     hook = channel.webhook()
     for body in (b"", b"\xff", b"[]", b"null", b"{}"):
         try:
-            hook.part.read_hint(hook.headers, body)
+            hook.reader.read_hint(hook.headers, body)
         except BadPayload:
             continue
         raise AssertionError(f"no BadPayload for {body!r}")
+
+
+def a_challenge_is_answered(channel: ContractChannel, manifest: Manifest) -> None:
+    """Asked whether the address is ours, the part proves it; asked nothing, it says nothing."""
+    hook = channel.webhook()
+    part = hook.reader
+    if not isinstance(part, AnswerChallenge):
+        raise NotApplicable("the channel asks no challenge")
+    assert hook.challenge, "the driver must say what a challenge of the channel looks like"
+    answer = part.answer_challenge(hook.settings, _HUB_URL, hook.challenge)
+    assert answer is not None, "the channel's own challenge is not answered"
+    assert answer.media_type in ("application/json", "text/plain"), f"it is {answer.media_type}"
+    leaked = [
+        number for number, one in enumerate(channel.secrets, 1) if one.encode() in answer.body
+    ]
+    assert not leaked, f"the answer shows secret number {leaked} of the driver"
+    other = {name: f"{text}0" for name, text in hook.challenge.items()}
+    told = part.answer_challenge(hook.settings, _HUB_URL, other)
+    assert told != answer, "every challenge is answered alike"
+    assert part.answer_challenge(hook.settings, _HUB_URL, {}) is None, "no challenge, no answer"
 
 
 def subscribing_twice_creates_nothing(channel: ContractChannel, manifest: Manifest) -> None:
@@ -228,6 +268,7 @@ ACCESS_CHECKS: Final = tuple(
         (a_genuine_webhook_is_accepted, _HOOKS),
         (an_altered_webhook_is_refused, _HOOKS),
         (a_senseless_webhook_is_bad_payload, _HOOKS),
+        (a_challenge_is_answered, _HOOKS),
         (subscribing_twice_creates_nothing, _HOOKS),
     )
 )
@@ -240,6 +281,7 @@ CHECKS: Final = (
         flag="capabilities",
     ),
     *ACCESS_CHECKS,
+    *QUEUE_CHECKS,
     *ORDER_CHECKS,
     *PUSH_CHECKS,
 )

@@ -198,8 +198,8 @@ def shadow_pushes_no_quantity(channel: ContractChannel, manifest: Manifest) -> N
 
 
 def _shipment(channel: ContractChannel, *, units: int, numbers: Sequence[str]) -> OutgoingShipment:
-    """A new order of two units, and a shipment of `units` of them."""
-    order_id = channel.place_order(2)
+    """A new order of a unit more than `units`, and a shipment of all but that one."""
+    order_id = channel.place_order(units + 1)
     session = open_as(channel, ReadOrders)
     (raw,) = session.read_orders_by_id([order_id])
     (line,) = session.parse_order(raw.payload, channel.now()).lines
@@ -243,14 +243,18 @@ def _look(session: Any, sent: OutgoingShipment) -> dict[str, int]:
 def a_shipment_is_found_again(channel: ContractChannel, manifest: Manifest) -> None:
     """Look, send, read back: exactly one dispatch, with its lines and every tracking number."""
     for numbers in (("1Z999AA10123456784",), ("1Z999AA10123456785", "1Z999AA10123456786")):
-        sent, session = _shipment(channel, units=1, numbers=numbers), open_as(channel, PushTracking)
+        # As many units as packages: some channels tie every package to units of its own.
+        sent = _shipment(channel, units=len(numbers), numbers=numbers)
+        session = open_as(channel, PushTracking)
         assert _look(session, sent) == dict(sent.lines), "a shipment not sent was found"
         session.push_shipment(sent)
         assert channel.fulfilments(sent.channel_order_id) == 1, "not exactly one dispatch was made"
         missing = _look(session, sent)
         assert not missing, f"sent, and not found again: {missing}, numbers {numbers}"
-        rest = replace(sent, key=f"contract-{next(_keys)}", packages=sent.packages[:1])
-        rest = replace(rest, packages=(replace(rest.packages[0], tracking_number="1Z0"),))
+        rest = replace(sent, key=f"contract-{next(_keys)}", lines=dict.fromkeys(sent.lines, 1))
+        # A number of its own: some channels refuse one that another order has used.
+        other = replace(rest.packages[0], tracking_number=f"{numbers[0]}0")
+        rest = replace(rest, packages=(other,))
         session.push_shipment(rest)
         assert not _look(session, rest), "the second part of an order is not found"
 

@@ -5,7 +5,7 @@ every capability (`fake_session.py`). Time and chance come from the caller; noth
 """
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
@@ -16,7 +16,9 @@ from oms_sync.sdk.fake_acts import FakeRefusal
 from oms_sync.sdk.fake_books import FakeBooks, FakeEffect, FakeListing
 from oms_sync.sdk.fake_faults import FakeFaults
 from oms_sync.sdk.fake_orders import FakeFulfilment, FakeOrder
+from oms_sync.sdk.fake_portable import combine, rename
 from oms_sync.sdk.fake_ports import MemoryTokens, OpenGate, SeededIds
+from oms_sync.sdk.fake_queue import FakeQueue
 from oms_sync.sdk.fake_session import FakeSession
 from oms_sync.sdk.fake_webhooks import FakeDelivery, FakeMail, FakeSettings, FakeWebhookPart
 from oms_sync.sdk.manifest import Capability, Manifest
@@ -48,6 +50,15 @@ class FakeOptions:
     order_read_max: int = 50
     #: how late a late order or webhook (F13, F15, F17) is
     late_seconds: float = 5.0
+    #: an order gets another id when it is paid, and unpaid ones can be combined
+    has_portable_lines: bool = False
+    #: reading a former id shows the order; False says that there is none
+    answers_former_ids: bool = True
+    #: the channel writes notifications to a queue of the account's
+    has_queue: bool = False
+    queue_batch_max: int = 10
+    #: a message pulled and not acknowledged comes again after so long
+    redelivery_seconds: float = 30.0
     currency: str = "EUR"
 
 
@@ -75,7 +86,10 @@ class FakeChannel:
         self.clock = clock
         self.faults = FakeFaults(chance)
         self.settings = FakeSettings(
-            channel=self, token=f"token-of-{name}", webhook_secret=f"secret-of-{name}"
+            channel=self,
+            token=f"token-of-{name}",
+            webhook_secret=f"secret-of-{name}",
+            verification_token=f"verification-of-{name}",
         )
         self.mail = FakeMail(self.faults, late_seconds=self.options.late_seconds)
         self.mail.use_secret(self.settings.webhook_secret)
@@ -89,7 +103,18 @@ class FakeChannel:
         self.lock = threading.RLock()
         #: what a batch key was answered for: its entries and results
         self.answers: dict[str, Any] = {}
-        self.books = FakeBooks(name, clock=clock, faults=self.faults, mail=self.mail)
+        self.queue = FakeQueue(
+            self.faults,
+            late_seconds=self.options.late_seconds,
+            redelivery_seconds=self.options.redelivery_seconds,
+        )
+        self.books = FakeBooks(
+            name,
+            clock=clock,
+            faults=self.faults,
+            mail=self.mail,
+            queue=self.queue if self.options.has_queue else None,
+        )
         for channel_sku, quantity in (catalogue or {}).items():
             self.offer(channel_sku, quantity)
 
@@ -109,6 +134,7 @@ class FakeChannel:
             order_read_max=options.order_read_max,
             has_compare_and_set=options.has_compare_and_set,
             is_push_idempotent=options.is_push_idempotent,
+            has_portable_lines=options.has_portable_lines,
             webhook_headers=("x-fake-topic", "x-fake-delivery"),
         )
 
@@ -172,7 +198,7 @@ class FakeChannel:
         """Sell all of `lines` (channel SKU, units) or nothing; answers the channel order id."""
         with self.lock:
             books = self.books
-            at, order_id = books.stamp(), f"{self.name}-{len(books.orders) + 1:06d}"
+            at, order_id = books.stamp(), books.next_order_id()
             # F17 hides an order and its webhook; F15 lets the webhook come before the order.
             is_late, is_early = self.faults.fires("F17"), self.faults.fires("F15")
             hidden = timedelta(seconds=self.options.late_seconds if is_late or is_early else 0)
@@ -194,11 +220,25 @@ class FakeChannel:
             books.store(order, announced_at=at if is_early else None)
             return order_id
 
-    def pay(self, channel_order_id: str) -> None:
-        """The buyer pays."""
+    def pay(self, channel_order_id: str) -> str:
+        """The buyer pays; answers the id of the order now."""
         with self.lock:
-            order = self.order(channel_order_id)
-            self.books.store(replace(order, is_paid=True))
+            order = replace(self.order(channel_order_id), is_paid=True)
+            if self.options.has_portable_lines:
+                return self.books.regroup(rename(order, self.books.next_order_id()))
+            self.books.store(order)
+            return channel_order_id
+
+    def combine(
+        self, *channel_order_ids: str, channel_line_ids: Collection[str] | None = None
+    ) -> str:
+        """Unpaid orders, or these lines of theirs, become one new order; answers its id."""
+        with self.lock:
+            books = self.books
+            orders = [self.order(one) for one in channel_order_ids]
+            new_id = books.next_order_id()
+            lines = channel_line_ids
+            return books.regroup(combine(orders, new_id, at=books.now(), channel_line_ids=lines))
 
     def cancel(self, channel_order_id: str, *, restock: bool = True) -> None:
         """Cancel what is not shipped; `restock` puts those units back on sale."""
@@ -239,9 +279,7 @@ class FakeChannel:
     def delete(self, channel_order_id: str) -> None:
         """The seller removes the order for good: reading it answers that it is gone."""
         with self.lock:
-            order = self.order(channel_order_id)
-            self.books.orders[channel_order_id] = replace(order, is_deleted=True)
-            self.mail.send("orders/delete", channel_order_id, at=self.books.stamp())
+            self.books.delete(channel_order_id)
 
     def hand_edit(self, channel_sku: str, quantity: int) -> None:
         """The seller types a quantity at the channel."""

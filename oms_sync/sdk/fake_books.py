@@ -10,7 +10,9 @@ from typing import Final
 
 from oms_sync.sdk.fake_acts import FakeRefusal, add_fulfilment, taken
 from oms_sync.sdk.fake_faults import FakeFaults
-from oms_sync.sdk.fake_orders import FakeFulfilment, FakeLine, FakeOrder
+from oms_sync.sdk.fake_orders import FakeFulfilment, FakeLine, FakeOrder, summarise_order
+from oms_sync.sdk.fake_portable import Regrouped, present_id
+from oms_sync.sdk.fake_queue import FakeQueue
 from oms_sync.sdk.fake_webhooks import FakeMail
 from oms_sync.sdk.ports import Clock
 
@@ -50,15 +52,26 @@ TIE: Final = timedelta(seconds=1)
 class FakeBooks:
     """Everything a fake channel knows; its FakeChannel and sessions hold the lock."""
 
-    def __init__(self, name: str, *, clock: Clock, faults: FakeFaults, mail: FakeMail) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        clock: Clock,
+        faults: FakeFaults,
+        mail: FakeMail,
+        queue: FakeQueue | None = None,
+    ) -> None:
         self.name = name
         self.listings: dict[str, FakeListing] = {}
         self.orders: dict[str, FakeOrder] = {}
         #: each order as it was before its newest change, for stale reads (F41)
         self.orders_before: dict[str, FakeOrder] = {}
+        #: ids orders had, and what they became
+        self.former: dict[str, str] = {}
         self._clock = clock
         self._faults = faults
         self._mail = mail
+        self._queue = queue
         self._last = clock.now()
         self._last_update = self._last
 
@@ -100,8 +113,8 @@ class FakeBooks:
         )
 
     def order(self, channel_order_id: str) -> FakeOrder:
-        """One order; raises FakeRefusal when there is none."""
-        order = self.orders.get(channel_order_id)
+        """One order, by any id it had; raises FakeRefusal when there is none."""
+        order = self.orders.get(present_id(self.former, channel_order_id))
         if order is None:
             raise FakeRefusal(f"{self.name} has no order {channel_order_id}")
         return order
@@ -146,6 +159,27 @@ class FakeBooks:
         for listing_id, units in moves.items():
             listing = self.listings[listing_id]
             self.listings[listing_id] = replace(listing, quantity=listing.quantity - units)
+        self._record(before, after, announced_at=announced_at)
+
+    def regroup(self, change: Regrouped) -> str:
+        """Keep an order under a new id and what it took lines from; answers that id."""
+        sources = [self.orders.pop(one) for one in change.former]
+        new_id = change.order.channel_order_id
+        self.former |= dict.fromkeys(change.former, new_id)
+        for order in change.rest:
+            self._record(self.orders[order.channel_order_id], order)
+        self._record((*sources, *change.rest)[0], change.order)
+        if not sources:  # a stale read does not show it as an order that is still there
+            self.orders_before[new_id] = self.orders[new_id]
+        return new_id
+
+    def next_order_id(self) -> str:
+        """An id no order ever had."""
+        return f"{self.name}-{len(self.orders) + len(self.former) + 1:06d}"
+
+    def _record(
+        self, before: FakeOrder | None, after: FakeOrder, *, announced_at: datetime | None = None
+    ) -> None:
         # A tie is of one second: a change is never stamped with a time long gone.
         is_near = self.now() - self._last_update <= _TIE
         if not (is_near and self._faults.fires("F32")):
@@ -154,6 +188,20 @@ class FakeBooks:
         self.orders_before[after.channel_order_id] = before or after
         at = announced_at or max(self.now(), after.visible_at)
         self._mail.send("orders/update", after.channel_order_id, at=at)
+        if self._queue is not None:
+            shown = summarise_order(self.orders[after.channel_order_id])
+            document = {"id": after.channel_order_id, "order": shown}
+            # a notification does not wait until lists show the order
+            self._queue.put("orders/shown", document, at=self.now())
+
+    def delete(self, channel_order_id: str) -> None:
+        """Take an order away for good, and tell."""
+        order = self.order(channel_order_id)
+        self.orders[order.channel_order_id] = replace(order, is_deleted=True)
+        at = self.stamp()
+        self._mail.send("orders/delete", channel_order_id, at=at)
+        if self._queue is not None:
+            self._queue.put("orders/delete", {"id": channel_order_id}, at=at)
 
     def make_fulfilment(
         self,

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Final
 
+from oms_sync.sdk.connector import WebhookPart
 from oms_sync.sdk.contract import SignedWebhook, StartChannel, Trouble
 from oms_sync.sdk.fake import FakeChannel, FakeOptions
 from oms_sync.sdk.fake_ports import FakeClock
@@ -25,7 +26,7 @@ OpenSession = Callable[..., FakeSession]
 
 
 class FakeDriver:
-    """Drives a FakeChannel for the contract suite. A `ContractChannel`.
+    """Drives a FakeChannel for the contract suite. A `QueueChannel`.
 
     `open_session` is called like `FakeSession`, so that a test can put a bad one in its place.
     """
@@ -49,9 +50,13 @@ class FakeDriver:
             catalogue=_CATALOGUE,
         )
         settings = self.channel.settings
-        self.secrets: tuple[str, ...] = (settings.token, settings.webhook_secret)
+        self.secrets: tuple[str, ...] = (
+            settings.token,
+            settings.webhook_secret,
+            settings.verification_token,
+        )
         self._open_session = open_session
-        self._part = part or self.channel.webhook_part
+        self.part: WebhookPart = part or self.channel.webhook_part
 
     def open(self, *, may_write: bool = True) -> FakeSession:
         """A new session."""
@@ -120,13 +125,22 @@ class FakeDriver:
         order_id = self.channel.buy(("TEE", 1))
         delivery = self.channel.take_webhooks()[-1]
         return SignedWebhook(
-            part=self._part,
+            part=self.part,
             settings=self.channel.settings,
             headers=delivery.headers,
             body=delivery.body,
             signature_header="x-fake-signature",
             channel_order_id=order_id,
+            challenge={"challenge_code": "4711"},
         )
+
+    def announce(self) -> str:
+        """Sell a TEE; the channel writes of it into the queue."""
+        return self.place_order(1)
+
+    def redeliver(self) -> None:
+        """Everything not acknowledged is due again."""
+        self.channel.queue.redeliver(now=self.now())
 
 
 def start_fake(
@@ -141,6 +155,7 @@ def start_fake(
         has_compare_and_set=has_compare_and_set,
         is_push_idempotent=is_push_idempotent,
         page_size=2,
+        has_queue=True,
     )
 
     @contextmanager

@@ -106,6 +106,30 @@ def render_order(order: FakeOrder, *, status: str | None = None, has_lines: bool
     return json.dumps(document, sort_keys=True, ensure_ascii=False).encode()
 
 
+def summarise_order(order: FakeOrder) -> dict[str, Any]:
+    """What a notification shows of the order: enough to reserve, no money and no buyer."""
+    return {
+        "is_summary": True,
+        "id": order.channel_order_id,
+        "status": order.state,
+        "placed_at": order.placed_at.isoformat(),
+        "updated_at": order.updated_at.isoformat(),
+        "fulfilled_by": order.fulfilled_by,
+        "test": order.is_test,
+        "lines": [
+            {
+                "id": line.channel_line_id,
+                "listing": line.channel_listing_id,
+                "sku": line.channel_sku,
+                "stocked": line.is_stocked,
+                "ordered": line.ordered,
+                "cancelled": line.cancelled,
+            }
+            for line in order.lines
+        ],
+    }
+
+
 def _render_line(line: FakeLine, currency: str) -> dict[str, Any]:
     return {
         "id": line.channel_line_id,
@@ -125,7 +149,8 @@ def parse_order(payload: bytes, seen_at: datetime) -> OrderSight:
     """Translate a payload; pure; raises BadPayload for anything that is not one."""
     try:
         document = json.loads(payload, object_pairs_hook=_no_twins, parse_constant=_no_constant)
-        return _parse(document, seen_at)
+        is_summary = isinstance(document, dict) and document.get("is_summary") is True
+        return (_parse_summary if is_summary else _parse)(document, seen_at)
     except (ValueError, KeyError, TypeError, RecursionError, InvalidValue) as error:
         raise BadPayload(f"the order cannot be read: {error!r}") from error
 
@@ -151,6 +176,35 @@ def _parse(document: dict[str, Any], seen_at: datetime) -> OrderSight:
         buyer=Person(name=_text(document["buyer"]["name"])),
         line_ids=None if lines is None else tuple(line.channel_line_id for line in sights),
         is_complete=lines is not None,
+    )
+    version = Version(_instant(document["updated_at"]), seen_at)
+    return OrderSight(
+        channel_order_id=_text(document["id"]), version=version, facts=facts, lines=sights
+    )
+
+
+def _parse_summary(document: dict[str, Any], seen_at: datetime) -> OrderSight:
+    status = _text(document["status"])
+    mapped = STATUS_TABLE.look_up(status)
+    sights = tuple(
+        LineSight(
+            channel_line_id=_text(line["id"]),
+            channel_listing_id=_text(line["listing"]),
+            channel_sku=_text(line["sku"]),
+            quantity_ordered=line["ordered"],
+            quantity_cancelled=line["cancelled"],
+            is_stocked=line["stocked"] is True,
+        )
+        for line in document["lines"]
+    )
+    facts = OrderFacts(
+        channel_status=status,
+        state=OrderState(mapped.value) if mapped.value else None,
+        unmapped_codes=(mapped.unmapped,) if mapped.unmapped else (),
+        placed_at=_instant(document["placed_at"]),
+        fulfilled_by="channel" if document["fulfilled_by"] == "channel" else "seller",
+        is_test=document["test"] is True,
+        line_ids=tuple(line.channel_line_id for line in sights),
     )
     version = Version(_instant(document["updated_at"]), seen_at)
     return OrderSight(

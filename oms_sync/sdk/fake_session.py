@@ -1,6 +1,6 @@
 """A session of the fake channel: every capability over its books, as badly as its knobs say."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
@@ -20,11 +20,13 @@ from oms_sync.sdk.fake_acts import FakeRefusal
 from oms_sync.sdk.fake_books import FakeEffect
 from oms_sync.sdk.fake_feed import FeedPlace, feed_entries, next_place, waiting_entries
 from oms_sync.sdk.fake_orders import FakeOrder, parse_order, render_order
+from oms_sync.sdk.fake_portable import present_id
 from oms_sync.sdk.fake_webhooks import FAKE_TOPICS
 from oms_sync.sdk.messages import (
     AccountCheck,
     ChannelListing,
     ListingPage,
+    Notification,
     OrderFeed,
     OrderPage,
     OutgoingShipment,
@@ -86,12 +88,14 @@ class FakeSession:
         self._read("read_orders_by_id", Priority.READ)
         with self._channel.lock:
             shown = {order.channel_order_id: order for order in self._books.shown()}
-            return tuple(
-                self._raw(shown[order_id])
-                if order_id in shown
-                else RawOrder(channel_order_id=order_id, payload=b"", is_gone=True)
-                for order_id in channel_order_ids
-            )
+            return tuple(self._answer(shown, order_id) for order_id in channel_order_ids)
+
+    def _answer(self, shown: Mapping[str, FakeOrder], asked: str) -> RawOrder:
+        former = self._books.former if self._channel.options.answers_former_ids else {}
+        order = shown.get(present_id(former, asked))
+        if order is None:
+            return RawOrder(channel_order_id=asked, payload=b"", is_gone=True)
+        return replace(self._raw(order), channel_order_id=asked)
 
     def parse_order(self, payload: bytes, seen_at: datetime) -> OrderSight:
         """Translate a payload; pure; raises BadPayload."""
@@ -137,6 +141,33 @@ class FakeSession:
             for topic in missing:
                 self._note("subscribed", topic)
             return missing
+
+    # --- the queue -------------------------------------------------------------------------------
+
+    def has_queue(self) -> bool:
+        """True when the channel was given one."""
+        return self._channel.options.has_queue
+
+    def pull(self, wait_seconds: float) -> tuple[Notification, ...]:
+        """What is due, a batch at most; waits once where there is nothing."""
+        self._read("pull", Priority.READ)
+        found = self._take()
+        if not found and wait_seconds > 0:
+            self._request.clock.sleep(wait_seconds)
+            found = self._take()
+        return found
+
+    def acknowledge(self, receipts: Sequence[str]) -> None:
+        """Take messages out of the queue for good."""
+        self._write("acknowledge")
+        with self._channel.lock:
+            self._channel.queue.acknowledge(receipts)
+        self._lose_answer("acknowledge")
+
+    def _take(self) -> tuple[Notification, ...]:
+        with self._channel.lock:
+            limit = self._channel.options.queue_batch_max
+            return self._channel.queue.take(now=self._books.now(), limit=limit)
 
     # --- stock -----------------------------------------------------------------------------------
 
@@ -237,7 +268,7 @@ class FakeSession:
         """Every dispatch of the order, cancelled ones marked."""
         self._read("read_shipments", Priority.READ)
         with self._channel.lock:
-            order = self._books.orders.get(channel_order_id)
+            order = self._books.orders.get(present_id(self._books.former, channel_order_id))
             return tuple(
                 ChannelShipment(
                     channel_shipment_id=one.channel_shipment_id,

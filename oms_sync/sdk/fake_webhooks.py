@@ -14,12 +14,13 @@ from typing import Any, Final
 
 from oms_sync.sdk.errors import BadPayload
 from oms_sync.sdk.fake_faults import FakeFaults
-from oms_sync.sdk.messages import Hint, HintKind
+from oms_sync.sdk.messages import ChallengeAnswer, Hint, HintKind, RawOrder
 
 FAKE_TOPICS: Final = ("listings/update", "orders/delete", "orders/update")
 _KINDS: Final = {
     "listings/update": HintKind.LISTING,
     "orders/delete": HintKind.ORDER_DELETED,
+    "orders/shown": HintKind.ORDER,
     "orders/update": HintKind.ORDER,
 }
 
@@ -34,6 +35,8 @@ class FakeSettings:
     webhook_secret: str = field(repr=False)
     #: the secret before the last change, accepted as long as it stands here
     webhook_secret_previous: str = field(default="", repr=False)
+    #: what challenges are answered with; empty answers none
+    verification_token: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,11 +76,25 @@ class FakeWebhookPart:
         try:
             document = json.loads(body)
             object_id, quantity = document["id"], document.get("quantity")
+            order = document.get("order")
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise BadPayload(f"the webhook cannot be read: {error!r}") from error
         if not isinstance(object_id, str) or not isinstance(quantity, int | None):
             raise BadPayload("the webhook names nothing that could be looked at")
-        return Hint(kind=kind, object_id=object_id, quantity=quantity)
+        shown = None
+        if order is not None:
+            shown = RawOrder(channel_order_id=object_id, payload=json.dumps(order).encode())
+        return Hint(kind=kind, object_id=object_id, quantity=quantity, order=shown)
+
+    def answer_challenge(
+        self, settings: FakeSettings, url: str, query: Mapping[str, str]
+    ) -> ChallengeAnswer | None:
+        """Prove with the account's token that `url` is ours; None without a challenge."""
+        code, token = query.get("challenge_code"), settings.verification_token
+        if not code or not token:
+            return None
+        proof = hashlib.sha256(f"{code}{token}{url}".encode(errors="replace")).hexdigest()
+        return ChallengeAnswer(body=json.dumps({"proof": proof}).encode())
 
 
 WEBHOOK: Final = FakeWebhookPart()

@@ -64,7 +64,8 @@ class Hint:
     #: for LISTING: the quantity the hint claims, so that an echo of our own write can be dropped
     quantity: int | None = None
     #: for ORDER: what the message itself shows of the order, for `parse_order`. Only where the
-    #: channel promises it; it is reserved at once, and the order is read again all the same.
+    #: channel promises it and the message proves whose it is; it says when the order was placed.
+    #: It is reserved at once, and the order is read again all the same.
     order: RawOrder | None = None
 
 

@@ -178,6 +178,8 @@ class Order:
     visible_at: datetime
     is_paid: bool
     is_test: bool
+    #: "seller", or "channel" when the goods lie in the channel's own warehouse
+    fulfilled_by: str = "seller"
     tags: list[str] = field(default_factory=list)
     work: list[Work] = field(default_factory=list)
     dispatches: list[Dispatch] = field(default_factory=list)

@@ -48,11 +48,19 @@ class Sales:
             Line(id=store.next_id(), variant=variant, quantity=count): count
             for variant, count in wanted.items()
         }
+        order = self.new_order(purchase, list(lines))
+        store.sell(order, lines)
+        self.announce(order)
+        return order
+
+    def new_order(self, purchase: Purchase, lines: list[Line]) -> Order:
+        """An order of these lines that nobody knows of yet; no stock is moved."""
+        store = self._store
         at, number = store.now(), _FIRST_NUMBER + len(store.orders)
-        order = Order(
+        return Order(
             id=store.next_id(),
             number=number,
-            lines=list(lines),
+            lines=lines,
             buyer=_buyer(store.next_id(), number),
             created_at=store.second(),
             updated_at=store.second(),
@@ -60,15 +68,18 @@ class Sales:
             visible_in_lists_at=at + timedelta(seconds=store.options.lag_seconds),
             is_paid=purchase.is_paid,
             is_test=purchase.is_test,
+            fulfilled_by=purchase.fulfilled_by,
         )
-        store.sell(order, lines)
-        self._delay(order, at + timedelta(seconds=store.options.late_seconds))
+
+    def announce(self, order: Order) -> None:
+        """Let the new order be seen, perhaps late, and tell of it."""
+        store = self._store
+        self._delay(order, store.now() + timedelta(seconds=store.options.late_seconds))
         store.orders[order.id] = order
         store.touch(order)
         store.tell("order.placed", order)
         if order.is_paid:
             store.tell("order.paid", order)
-        return order
 
     def _delay(self, order: Order, late_at: datetime) -> None:
         if self._store.faults.fires("F17"):
@@ -226,12 +237,12 @@ class Sales:
             sold = dict.fromkeys(store.by_sku, 0)
             for order in store.orders.values():
                 for line in order.lines:
-                    if not order.is_test:
+                    if not order.is_test and order.fulfilled_by == "seller":
                         sold[line.variant.sku] += line.quantity - line.removed
             variants = store.variants.values()
             return {
                 "account": store.options.account,
-                "orders": {str(order.id): _order_truth(order) for order in store.orders.values()},
+                "orders": {str(order.id): order_truth(order) for order in store.orders.values()},
                 "quantities": {variant.sku: variant.available() for variant in variants},
                 "levels": {variant.sku: _level_truth(variant) for variant in variants},
                 "sold": sold,
@@ -251,7 +262,8 @@ class Sales:
         return order
 
 
-def _order_truth(order: Order) -> dict[str, Any]:
+def order_truth(order: Order) -> dict[str, Any]:
+    """One order as `Sandbox.truth` tells of it."""
     return {
         "channel_order_number": order.name,
         "state": order.state,

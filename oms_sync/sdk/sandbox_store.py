@@ -115,6 +115,11 @@ class Store:
         self._by_update.pop(order.id, None)
         self._by_update[order.id] = order
 
+    def forget(self, order: Order) -> None:
+        """The order is no more: another one took over its lines."""
+        del self.orders[order.id]
+        self._by_update.pop(order.id, None)
+
     def changed(self, order: Order) -> None:
         """`touch`, and tell."""
         self.touch(order)

@@ -10,7 +10,7 @@ import http.client
 import itertools
 import socket
 import struct
-from collections.abc import AsyncIterator, Callable, MutableMapping
+from collections.abc import AsyncIterator, Callable, MutableMapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -28,9 +28,6 @@ STATUS_OK: Final = range(200, 300)
 
 #: the network faults `answer` plays; a sandbox lists them among its own
 WIRE_FAULTS: Final = ("F01", "F02", "F03", "F04", "F05", "F06")
-
-_RETRY_AFTER: Final = ("1.0", None, "86400")  # honest, missing, absurd
-_BROKEN: Final = (500, 502, 503, 504)
 
 Message = MutableMapping[str, Any]
 
@@ -68,6 +65,25 @@ class Reply:
     headers: tuple[tuple[str, str], ...] = (("content-type", "application/json"),)
 
 
+#: what F05 answers in turn unless a sandbox words it itself: Retry-After honest, missing, absurd
+_THROTTLED: Final = tuple(
+    Reply(
+        status=429,
+        body=b'{"errors": "Exceeded the calls this app may make. Slow down."}',
+        headers=(("content-type", "application/json"), *extra),
+    )
+    for extra in ((("retry-after", "1.0"),), (), (("retry-after", "86400"),))
+)
+_BROKEN: Final = tuple(
+    Reply(
+        status=status,
+        body=b"<html><body>Something went wrong. Try again later.</body></html>",
+        headers=(("content-type", "text/html"),),
+    )
+    for status in (500, 502, 503, 504)
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
     """One request, ready to be worked off: `work` commits and gives the reply."""
@@ -80,12 +96,22 @@ class Call:
 
 
 class Wire:
-    """Plays F01 to F06 around requests; which variant of F05 and F06 comes goes round."""
+    """Plays F01 to F06 around requests; which variant of F05 and F06 comes goes round.
 
-    def __init__(self, faults: Switches, options: SandboxOptions) -> None:
+    `throttled` and `broken` are the vendor's own variants, if it has some.
+    """
+
+    def __init__(
+        self,
+        faults: Switches,
+        options: SandboxOptions,
+        *,
+        throttled: Sequence[Reply] = (),
+        broken: Sequence[Reply] = (),
+    ) -> None:
         self._faults, self._options = faults, options
-        self._retry_after = itertools.cycle(_RETRY_AFTER)
-        self._broken = itertools.cycle(_BROKEN)
+        self._throttled = itertools.cycle(throttled or _THROTTLED)
+        self._broken = itertools.cycle(broken or _BROKEN)
 
     async def answer(self, call: Call, receive: Receive, send: Send) -> None:
         """Answer one request, or let it time out, break off, be throttled or fail."""
@@ -114,21 +140,15 @@ class Wire:
             await send_reply(send, reply)
 
     def _refusal(self) -> Reply | None:
-        html = (("content-type", "text/html"),)
         if self._faults.fires("F06"):
-            page = b"<html><body>Something went wrong. Try again later.</body></html>"
-            return Reply(status=next(self._broken), body=page, headers=html)
+            return next(self._broken)
         if self._faults.fires("F05"):
-            wait = next(self._retry_after)
-            extra = () if wait is None else (("retry-after", wait),)
-            body = b'{"errors": "Exceeded the calls this app may make. Slow down."}'
-            json_type = (("content-type", "application/json"),)
-            return Reply(status=429, body=body, headers=json_type + extra)
+            return next(self._throttled)
         return None
 
 
-async def read_request(receive: Receive) -> bytes | None:
-    """The request's body, None when it is over `REQUEST_BYTES_MAX` or the caller hung up."""
+async def read_request(receive: Receive, *, bytes_max: int = REQUEST_BYTES_MAX) -> bytes | None:
+    """The request's body, None when it is over `bytes_max` or the caller hung up."""
     transport = _transport(receive)
     if transport is not None:
         # asyncio does this only for sockets made with an explicit protocol; without it, every
@@ -136,7 +156,7 @@ async def read_request(receive: Receive) -> bytes | None:
         raw = transport.get_extra_info("socket")
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     body = bytearray()
-    while len(body) <= REQUEST_BYTES_MAX:
+    while len(body) <= bytes_max:
         message = await receive()
         if message["type"] == "http.disconnect":
             return None
@@ -195,6 +215,8 @@ class Letter:
     #: whether it still should be sent, asked before every try
     is_wanted: Callable[[], bool] = lambda: True
     given_up: Callable[[], None] = lambda: None
+    #: told the HTTP status of every try; 0 where nobody answered
+    answered: Callable[[int], None] = lambda _: None
 
 
 class Courier:
@@ -278,6 +300,8 @@ def _post(letter: Letter) -> bool:
         try:
             query = f"?{parts.query}" if parts.query else ""
             connection.request("POST", target + query, letter.body, dict(letter.headers))
-            return connection.getresponse().status in STATUS_OK
+            status = connection.getresponse().status
         except (OSError, http.client.HTTPException):
-            return False  # counted by the caller as one more failed try
+            status = 0  # counted by the caller as one more failed try
+    letter.answered(status)
+    return status in STATUS_OK

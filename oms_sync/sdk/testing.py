@@ -6,7 +6,8 @@ Example, the whole of a connector's `test_contract.py`::
 
     TestContract = connector_contract(CONNECTOR.manifest, start_my_sandbox)
 
-`start_my_sandbox` is a context manager that gives a `ContractChannel`, fresh for every check.
+`start_my_sandbox` is a context manager that gives a `ContractChannel`, fresh for every check; a
+connector that declares `pull_notifications` gives a `QueueChannel`.
 """
 
 from typing import Any
@@ -18,9 +19,11 @@ from oms_sync.sdk.contract import (
     CheckResult,
     ContractChannel,
     NotApplicable,
+    QueueChannel,
     SignedWebhook,
     StartChannel,
     Trouble,
+    Workbench,
     no_channel,
     run_contract,
 )
@@ -40,11 +43,13 @@ __all__ = [
     "MemoryTokens",
     "NotApplicable",
     "OpenGate",
+    "QueueChannel",
     "SeededChance",
     "SeededIds",
     "SignedWebhook",
     "StartChannel",
     "Trouble",
+    "Workbench",
     "connector_contract",
     "no_channel",
     "run_contract",

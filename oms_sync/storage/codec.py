@@ -89,6 +89,7 @@ _LINE: Mapping[str, Codec] = {
     "quantity_ordered": _PLAIN,
     "quantity_cancelled": _PLAIN,
     "quantity_shipped": _PLAIN,
+    "is_marked_shipped": _PLAIN,
     "quantity_returned": _PLAIN,
     "quantity_elsewhere": _PLAIN,
     "quantity_restocked": _PLAIN,

@@ -10,6 +10,7 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from oms_sync.flows.records import AccountRecord, FeedPosition, Reread
 from oms_sync.sdk import OrderFeed
+from oms_sync.storage import locks
 from oms_sync.storage.columns import Instant
 from oms_sync.storage.connections import Transaction
 from oms_sync.storage.tables.hub import accounts, feeds
@@ -195,6 +196,10 @@ class Accounts:
 
     def get(self, name: str) -> AccountRecord | None:
         row = self._transaction.row(_ACCOUNT, {"name": name})
+        return read_account(row) if row is not None else None
+
+    def lock(self, name: str) -> AccountRecord | None:
+        row = locks.lock_account(self._transaction, name)
         return read_account(row) if row is not None else None
 
     def put(self, record: AccountRecord) -> None:

@@ -18,8 +18,9 @@ from oms_sync.storage.tables.orders import orders
 from oms_sync.storage.writing import insert_or_ignore
 
 HEADERS_LENGTH_BYTES = 4
-#: ways in that show the same bytes again and again
-_REPEATED = (MessageSource.POLL, MessageSource.READ)
+#: ways in that show the same bytes again and again unasked
+_UNASKED = (MessageSource.POLL, MessageSource.NOTIFICATION)
+_REPEATED = (*_UNASKED, MessageSource.READ)
 #: spelled as the partial indexes spell it
 _NEW = text("inbox_messages.state = 'new'")
 _ADD = insert_or_ignore(inbox_messages)
@@ -27,7 +28,9 @@ _ADD = insert_or_ignore(inbox_messages)
 _MERGED = (
     select(orders.c.channel_order_id, orders.c.payload_key)
     .where(
-        orders.c.account == bindparam("account"), among(orders.c.channel_order_id, "channel_ids")
+        orders.c.account == bindparam("account"),
+        among(orders.c.channel_order_id, "channel_ids"),
+        text("orders.merged_into IS NULL"),  # as the partial index spells it
     )
     .where(
         ~select(inbox_messages.c.message_id)
@@ -258,13 +261,13 @@ class Inbox:
         }
 
     def _closed(self, keyed: Sequence[tuple[NewMessage, str]]) -> set[tuple[MessageSource, str]]:
-        """What need not be stored again: dead letters by poll or read, dropped ones by poll."""
+        """What need not be stored again: dead letters, and dropped ones nobody asked for."""
         keys = [key for message, key in keyed if message.source in _REPEATED]
         rows = self._transaction.rows(_CLOSED_ORDERS, {"dedupe_keys": keys}) if keys else ()
         return {
             (source, row.dedupe_key)
             for row in rows
-            for source in (_REPEATED if row.state == "dead" else _REPEATED[:1])
+            for source in (_REPEATED if row.state == "dead" else _UNASKED)
         }
 
     def _row(self, message: NewMessage, key: str) -> Parameters:

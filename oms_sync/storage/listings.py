@@ -4,7 +4,18 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, bindparam, case, func, insert, or_, select, update
+from sqlalchemy import (
+    Boolean,
+    ColumnElement,
+    and_,
+    bindparam,
+    case,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 
 from oms_sync.domain.listing import Basis, InFlight, Listing, in_push_order
 from oms_sync.domain.values import Sku
@@ -69,7 +80,12 @@ _UNDECIDED = (
 _IS_DECIDED = or_(listings.c.sku.is_(None), listings.c.sku.not_in(_UNDECIDED))
 _STALE_IDS = _ids(and_(listings.c.is_stale, _IS_DECIDED))
 _WANTING_IDS = _ids(
-    and_(listings.c.push_delta.is_not(None), ~listings.c.is_stale, _IS_DECIDED),
+    and_(
+        listings.c.push_delta.is_not(None),
+        or_(listings.c.look_quantity.is_(None), bindparam("may_cut", type_=Boolean())),
+        ~listings.c.is_stale,
+        _IS_DECIDED,
+    ),
     listings.c.push_delta,
 )
 _LOOKABLE = and_(
@@ -97,6 +113,7 @@ _LOOK_DUE_IDS = _ids(
 _LOOKED_IDS = _ids(
     and_(
         listings.c.look_quantity.is_not(None),
+        listings.c.flight_push_id.is_(None),
         func.coalesce(listings.c.looked_at, 0) <= bindparam("until", type_=Instant()),
     ),
     listings.c.looked_at,
@@ -167,9 +184,11 @@ class Listings:
             self._transaction.run(_CLEAR_STALE, {"listing_ids": [one.listing_id for one in found]})
         return found
 
-    def lock_wanting_push(self, account: str, limit: int) -> list[Listing]:
+    def lock_wanting_push(self, account: str, limit: int, *, may_cut: bool) -> list[Listing]:
         found = self._lock_chosen(
-            _WANTING_IDS, {"account": account, "limit": limit}, lambda one: one.wants_push
+            _WANTING_IDS,
+            {"account": account, "limit": limit, "may_cut": may_cut},
+            lambda one: one.wants_push and (may_cut or one.look is None),
         )
         return in_push_order(found)
 
@@ -184,7 +203,7 @@ class Listings:
         return self._lock_chosen(
             _LOOKED_IDS,
             {"account": account, "until": until, "limit": limit},
-            lambda one: one.look is not None,
+            lambda one: one.look is not None and one.in_flight is None,
         )
 
     def lock_oldest(self, account: str, *, before: datetime, limit: int) -> list[Listing]:
@@ -279,6 +298,7 @@ def read_listing(row: Any) -> Listing:
         look_due_at=row.look_due_at,
         looked_at=row.looked_at,
         stale_count=row.stale_count,
+        unproved_since=row.unproved_since,
         held_reason=row.held_reason,
         refused_reason=row.refused_reason,
         refused_generation=row.refused_generation,
@@ -288,8 +308,8 @@ def read_listing(row: Any) -> Listing:
 def _row(one: Listing) -> Parameters:
     basis, look, flight = one.basis, one.look, one.in_flight
     push_delta = None
-    if one.wants_push and one.desired is not None and one.expected is not None:
-        push_delta = one.desired - one.expected
+    if one.wants_push and one.desired is not None and one.shown is not None:
+        push_delta = one.desired - one.shown
     return {
         "listing_id": one.listing_id,
         "account": one.account,
@@ -319,6 +339,7 @@ def _row(one: Listing) -> Parameters:
         "look_due_at": one.look_due_at,
         "looked_at": one.looked_at,
         "stale_count": one.stale_count,
+        "unproved_since": one.unproved_since,
         "held_reason": one.held_reason,
         "refused_reason": one.refused_reason,
         "refused_generation": one.refused_generation,

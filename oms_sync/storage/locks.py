@@ -1,8 +1,8 @@
 """Every row lock of the project: on PostgreSQL FOR UPDATE in one fixed order, on SQLite nothing,
 since its one writer holds the whole database.
 
-Order within a transaction: orders by id, SKUs and their stock levels by SKU and location, listings
-by id; a lease last.
+Order within a transaction: an account, orders by id, SKUs and their stock levels by SKU and
+location, listings by id; a lease last.
 """
 
 from collections.abc import Iterable
@@ -61,6 +61,7 @@ _SKUS = _locking(
 )
 _ENSURE_SKU = postgres_insert(stock.skus).on_conflict_do_nothing()
 _TOTALS = select(stock.ledger_totals).with_for_update()
+_ACCOUNT = select(hub.accounts).where(hub.accounts.c.name == bindparam("name")).with_for_update()
 _LEASE = select(hub.leases).where(hub.leases.c.name == bindparam("lease")).with_for_update()
 
 
@@ -79,6 +80,11 @@ def lock_skus(transaction: Transaction, skus: Iterable[str]) -> None:
 def lock_totals(transaction: Transaction) -> Any:
     """Lock the count of stock levels; None before the first level."""
     return transaction.row(_TOTALS)
+
+
+def lock_account(transaction: Transaction, name: str) -> Any:
+    """Lock what is known of one account; None when it was never connected."""
+    return transaction.row(_ACCOUNT, {"name": name})
 
 
 def lock_lease(transaction: Transaction, name: str) -> Any:

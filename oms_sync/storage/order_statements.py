@@ -1,12 +1,25 @@
 """What `orders.py` asks of the database, each statement built once."""
 
-from sqlalchemy import and_, bindparam, delete, func, insert, or_, select, text, update
+from sqlalchemy import (
+    and_,
+    bindparam,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    text,
+    union,
+    union_all,
+    update,
+)
 
+from oms_sync.domain.order import OrderState
 from oms_sync.storage import locks
 from oms_sync.storage.columns import among
 from oms_sync.storage.tables.hub import subjects
 from oms_sync.storage.tables.listings import listings
-from oms_sync.storage.tables.orders import order_lines, orders, reservations
+from oms_sync.storage.tables.orders import order_lines, order_names, orders, reservations
 from oms_sync.storage.writing import insert_or_update
 
 _BASE = select(
@@ -23,13 +36,33 @@ _BASE = select(
     orders.c.holds,
     orders.c.subject_id,
     orders.c.personal,
+    orders.c.merged_into,
     subjects.c.data_key,
 ).select_from(orders.outerjoin(subjects, subjects.c.subject_id == orders.c.subject_id))
 BY_ID = _BASE.where(among(orders.c.order_id, "order_ids"))
 LOCK_BY_ID = locks.orders_in_order(BY_ID)
-LOCK_BY_CHANNEL_ID = locks.orders_in_order(
-    _BASE.where(
-        orders.c.account == bindparam("account"), among(orders.c.channel_order_id, "channel_ids")
+#: spelled as the partial unique index spells it
+IS_ALIVE = text("orders.merged_into IS NULL")
+_OWNS_ID = and_(
+    orders.c.account == bindparam("account"),
+    among(orders.c.channel_order_id, "channel_ids"),
+    IS_ALIVE,
+)
+LOCK_BY_CHANNEL_ID = locks.orders_in_order(_BASE.where(_OWNS_ID))
+_NAMED = and_(
+    order_names.c.account == bindparam("account"),
+    among(order_names.c.channel_order_id, "channel_ids"),
+)
+#: every id of every order that answers to one of these ids or has one of these lines
+NAMES = select(order_names.c.order_id, order_names.c.channel_order_id).where(
+    order_names.c.order_id.in_(
+        union(
+            select(order_names.c.order_id).where(_NAMED),
+            select(order_lines.c.order_id).where(
+                order_lines.c.portable_in == bindparam("account"),
+                among(order_lines.c.channel_line_id, "channel_line_ids"),
+            ),
+        )
     )
 )
 DUE_IDS = (
@@ -110,20 +143,18 @@ LINES = select(
 ).where(among(order_lines.c.order_id, "order_ids"))
 HELD = (
     select(reservations.c.line_id, reservations.c.location, reservations.c.units)
-    .where(among(reservations.c.order_id, "order_ids"))
+    .where(among(reservations.c.line_id, "line_ids"))
     .order_by(reservations.c.line_id, reservations.c.location)
 )
+#: what `save` leaves alone; RENAME and MERGE change some of it
+_FIXED = ("order_id", "account", "channel_order_id", "imported_at", "merged_into")
 ADD_ORDER = insert(orders)
 ADD_LINE = insert(order_lines)
 SAVE_ORDER = (
     update(orders)
     .where(orders.c.order_id == bindparam("b_order_id"))
     .values(
-        {
-            column: bindparam(column.name)
-            for column in orders.columns
-            if column.name not in ("order_id", "account", "channel_order_id", "imported_at")
-        }
+        {column: bindparam(column.name) for column in orders.columns if column.name not in _FIXED}
     )
 )
 SAVE_LINE = insert_or_update(
@@ -159,8 +190,44 @@ FILL_LINE = (
         quantity_short=bindparam("quantity_short"),
     )
 )
-IDS = select(orders.c.channel_order_id, orders.c.order_id).where(
-    orders.c.account == bindparam("account"), among(orders.c.channel_order_id, "channel_ids")
+IDS = union_all(
+    select(orders.c.channel_order_id, orders.c.order_id).where(_OWNS_ID),
+    select(order_names.c.channel_order_id, order_names.c.order_id).where(_NAMED),
+)
+RENAME = (
+    update(orders)
+    .where(orders.c.order_id == bindparam("b_order_id"))
+    .values(channel_order_id=bindparam("channel_order_id"))
+)
+MERGE = (
+    update(orders)
+    .where(orders.c.order_id == bindparam("b_order_id"))
+    .values(
+        merged_into=bindparam("merged_into"),
+        state=OrderState.CANCELLED.value,
+        is_reserve_due=False,
+        holds="[]",
+    )
+)
+#: what was merged into an order goes along when that one is merged
+MERGE_ALONG = (
+    update(orders)
+    .where(orders.c.merged_into == bindparam("b_order_id"))
+    .values(merged_into=bindparam("merged_into"))
+)
+ADD_NAME = insert(order_names)
+MOVE_NAME = (
+    update(order_names)
+    .where(
+        order_names.c.account == bindparam("b_account"),
+        order_names.c.channel_order_id == bindparam("b_channel_order_id"),
+    )
+    .values(order_id=bindparam("order_id"))
+)
+MOVE_LINE = (
+    update(order_lines)
+    .where(order_lines.c.line_id == bindparam("b_line_id"))
+    .values(order_id=bindparam("order_id"))
 )
 FORGET_HELD = delete(reservations).where(among(reservations.c.line_id, "line_ids"))
 HOLD = insert(reservations)

@@ -1,6 +1,6 @@
 """Canonical orders: loaded whole, saved in batches; reservations as rows of their own."""
 
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -64,6 +64,58 @@ class Orders:
     def ids_with_unmapped_lines(self, account: str, limit: int) -> list[str]:
         rows = self._transaction.rows(statements.UNMAPPED_IDS, {"account": account, "limit": limit})
         return [row.order_id for row in rows]
+
+    def lock_by_names(
+        self, account: str, names: Sequence[str], channel_line_ids: Sequence[str]
+    ) -> list[StoredOrder]:
+        parameters = {
+            "account": account,
+            "channel_ids": list(names),
+            "channel_line_ids": list(channel_line_ids),
+        }
+        ids: dict[str, set[str]] = {}
+        for order_id, name in self._transaction.rows(statements.NAMES, parameters):
+            ids.setdefault(order_id, set()).add(name)
+        found = self._by_id(statements.LOCK_BY_ID, sorted(ids))
+        return [replace(one, names=tuple(sorted(ids[one.order_id]))) for one in found.values()]
+
+    def rename(self, renamed: Sequence[StoredOrder], merged: Mapping[str, str]) -> None:
+        merges = [{"b_order_id": one, "merged_into": into} for one, into in sorted(merged.items())]
+        self._transaction.run_many(statements.MERGE, merges)
+        self._transaction.run_many(statements.MERGE_ALONG, merges)
+        # Two orders may change ids in a ring: first each takes one nobody else can have.
+        for ids in (
+            {one.order_id: one.order_id for one in renamed},
+            {one.order_id: one.known.ref.channel_order_id for one in renamed},
+        ):
+            self._transaction.run_many(
+                statements.RENAME,
+                [{"b_order_id": one, "channel_order_id": name} for one, name in ids.items()],
+            )
+
+    def move_lines(self, order_ids: Mapping[str, str]) -> None:
+        self._transaction.run_many(
+            statements.MOVE_LINE,
+            [{"b_line_id": line, "order_id": order} for line, order in sorted(order_ids.items())],
+        )
+
+    def save_names(
+        self, account: str, *, fresh: Mapping[str, str], moved: Mapping[str, str]
+    ) -> None:
+        self._transaction.run_many(
+            statements.MOVE_NAME,
+            [
+                {"b_account": account, "b_channel_order_id": name, "order_id": order_id}
+                for name, order_id in sorted(moved.items())
+            ],
+        )
+        self._transaction.run_many(
+            statements.ADD_NAME,
+            [
+                {"account": account, "channel_order_id": name, "order_id": order_id}
+                for name, order_id in sorted(fresh.items())
+            ],
+        )
 
     def add(self, orders: Sequence[StoredOrder]) -> None:
         rows = self._order_rows(orders)
@@ -139,7 +191,7 @@ class Orders:
         """Bring the reservation rows of these orders' lines to what the lines hold."""
         if not orders:
             return
-        held = self._held([order.order_id for order in orders])
+        held = self._held([line.line_id for order in orders for line in order.lines])
         gone, fresh = [], []
         for order in orders:
             for line in order.lines:
@@ -152,7 +204,6 @@ class Orders:
                     {
                         "line_id": line.line_id,
                         "location": place,
-                        "order_id": order.order_id,
                         "sku": line.sku,
                         "units": units,
                     }
@@ -162,10 +213,10 @@ class Orders:
             self._transaction.run(statements.FORGET_HELD, {"line_ids": gone})
         self._transaction.run_many(statements.HOLD, fresh)
 
-    def _held(self, order_ids: list[str]) -> dict[str, dict[str, int]]:
+    def _held(self, line_ids: list[str]) -> dict[str, dict[str, int]]:
         held: dict[str, dict[str, int]] = {}
         for line_id, location, units in self._transaction.rows(
-            statements.HELD, {"order_ids": order_ids}
+            statements.HELD, {"line_ids": line_ids}
         ):
             held.setdefault(line_id, {})[location] = units
         return held
@@ -180,9 +231,10 @@ class Orders:
         if not rows:
             return []
         parameters = {"order_ids": [row.order_id for row in rows]}
-        held = self._held(parameters["order_ids"])
+        found = self._transaction.rows(statements.LINES, parameters)
+        held = self._held([row.line_id for row in found])
         lines: dict[str, list[tuple[KnownLine, StoredLine]]] = {}
-        for row in self._transaction.rows(statements.LINES, parameters):
+        for row in found:
             stored = StoredLine(
                 line_id=row.line_id,
                 channel_line_id=row.channel_line_id,
@@ -220,6 +272,7 @@ class Orders:
             is_reserve_due=row.is_reserve_due,
             payload_key=row.payload_key,
             imported_at=row.imported_at,
+            merged_into=row.merged_into,
         )
 
     def _order_rows(self, orders: Sequence[StoredOrder]) -> list[Parameters]:
@@ -270,6 +323,7 @@ def _line_rows(orders: Sequence[StoredOrder]) -> list[Parameters]:
             "line_id": line.line_id,
             "order_id": order.order_id,
             "channel_line_id": line.channel_line_id,
+            "portable_in": order.known.ref.account if order.names else None,
             "channel_listing_id": plain(known.line.channel_listing_id),
             "channel_sku": plain(known.line.channel_sku),
             "sku": line.sku,

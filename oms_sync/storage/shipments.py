@@ -42,6 +42,14 @@ _LOCK = locks.pushes_in_order(
     ALL_SHIPMENTS.where(among(shipments.c.shipment_id, "shipment_ids"), _UNTOLD)
 )
 _GET = ALL_SHIPMENTS.where(among(shipments.c.shipment_id, "shipment_ids"))
+_OF_ORDERS = ALL_SHIPMENTS.where(among(shipments.c.order_id, "order_ids")).order_by(
+    shipments.c.added_at, shipments.c.shipment_id
+)
+_READDRESS = (
+    update(shipments)
+    .where(shipments.c.shipment_id == bindparam("b_shipment_id"))
+    .values(order_id=bindparam("order_id"), channel_order_id=bindparam("channel_order_id"))
+)
 _NEXT_AT = select(func.min(shipment_pushes.c.next_at)).where(
     shipment_pushes.c.account == bindparam("account"), _UNTOLD
 )
@@ -110,6 +118,24 @@ class Shipments:
         wanted = list(shipment_ids)
         rows = self._transaction.rows(_GET, {"shipment_ids": wanted}) if wanted else ()
         return {row.shipment_id: read_push(row).shipment for row in rows}
+
+    def of_orders(self, order_ids: Iterable[str]) -> list[Shipment]:
+        wanted = list(order_ids)
+        rows = self._transaction.rows(_OF_ORDERS, {"order_ids": wanted}) if wanted else ()
+        return [read_push(row).shipment for row in rows]
+
+    def readdress(self, shipments: Sequence[Shipment]) -> None:
+        self._transaction.run_many(
+            _READDRESS,
+            [
+                {
+                    "b_shipment_id": one.shipment_id,
+                    "order_id": one.order_id,
+                    "channel_order_id": one.channel_order_id,
+                }
+                for one in shipments
+            ],
+        )
 
     def next_at(self, account: str) -> datetime | None:
         row = self._transaction.row(_NEXT_AT, {"account": account})

@@ -73,11 +73,12 @@ _CLEAR_FILL = update(skus).where(among(skus.c.sku, "skus")).values(is_fill_due=F
 _HOLDERS = (
     select(
         reservations.c.line_id,
-        reservations.c.order_id,
+        order_lines.c.order_id,
         orders.c.placed_at,
         reservations.c.units,
     )
-    .join(orders, orders.c.order_id == reservations.c.order_id)
+    .join(order_lines, order_lines.c.line_id == reservations.c.line_id)
+    .join(orders, orders.c.order_id == order_lines.c.order_id)
     .where(reservations.c.sku == bindparam("sku"), reservations.c.location == bindparam("location"))
     .order_by(orders.c.placed_at, reservations.c.line_id)
 )

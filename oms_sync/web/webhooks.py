@@ -2,23 +2,23 @@
 
 The order of the checks is the security of the route: route and method, declared length and
 encoding, the body within its cap and deadline, the signature over its raw bytes, a durable insert,
-then 2xx. An unknown account is answered exactly like a bad signature.
+then 2xx. An unknown account is answered exactly like a bad signature. A GET is answered only where
+a channel asks whether the address is ours; to everybody else there is no such method.
 """
 
 import asyncio
-import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 import structlog
 from starlette.datastructures import Headers
 
 from oms_sync.flows.records import MessageSource, NewMessage
-from oms_sync.runtime.sessions import AccountWiring
-from oms_sync.sdk import Capability, Clock, Metrics, WebhookPart
+from oms_sync.sdk import ChallengeAnswer, Clock, Metrics
 from oms_sync.web.inbox_writer import NotStored, Overloaded, Stored
 from oms_sync.web.limits import Receive, Scope, Send, answer
+from oms_sync.web.verifiers import REFUSAL_STATUS, NotVerified, Verifier, waste_time_on
 
 log = structlog.get_logger()
 
@@ -27,38 +27,11 @@ BODY_SECONDS_MAX: Final = 10.0
 #: the longest a request waits for its commit; a channel gives up soon after
 COMMIT_SECONDS_MAX: Final = 8.0
 RETRY_AFTER_SECONDS: Final = 5
-#: bodies larger than this are verified outside the event loop
-INLINE_BYTES_MAX: Final = 64_000
 TOPIC_LENGTH_MAX: Final = 200
 HEADER_LENGTH_MAX: Final = 1_000
 #: bodies being read at the same time, together with their bytes, bound the memory of the route
 READING_BYTES_MAX: Final = 48_000_000
 UNKNOWN: Final = "unknown"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verifier:
-    """All the route knows of an account."""
-
-    webhook: WebhookPart
-    #: the connector's settings, with the live secrets
-    settings: Any
-    #: headers kept beside the body
-    headers: tuple[str, ...] = ()
-
-
-def verifiers_of(wirings: Mapping[str, AccountWiring]) -> dict[str, Verifier]:
-    """The accounts whose channel may send webhooks; all others are unknown to the route."""
-    return {
-        name: Verifier(
-            webhook=wiring.webhook,
-            settings=wiring.settings,
-            headers=wiring.manifest.webhook_headers,
-        )
-        for name, wiring in wirings.items()
-        if wiring.webhook is not None
-        and Capability.RECEIVE_WEBHOOKS in wiring.manifest.capabilities
-    }
 
 
 class Writer(Protocol):
@@ -100,6 +73,9 @@ class WebhookRoute:
         account = str(scope.get("path_params", {}).get("account", ""))
         held = _Held()
         try:
+            if scope["method"] == "GET":
+                await self._answer_challenge(account, scope, send)
+                return
             await self._take(account, scope, receive, held)
         except _Refused as refused:
             self._count(account, refused.outcome)
@@ -109,6 +85,14 @@ class WebhookRoute:
             await answer(send, 200)
         finally:
             self._reading -= held.size
+
+    async def _answer_challenge(self, account: str, scope: Scope, send: Send) -> None:
+        verifier = self._parts.verifiers.get(account)
+        answered = verifier and verifier.answer_challenge(scope["query_string"])
+        if not answered:
+            raise _Refused(405, "bad_method")
+        self._count(account, "challenged")
+        await _answer_with(send, answered)
 
     async def _take(self, account: str, scope: Scope, receive: Receive, held: "_Held") -> None:
         parts = self._parts
@@ -120,8 +104,15 @@ class WebhookRoute:
             raise _Refused(503, "overloaded")
         body = await self._read(receive, held)
         verifier = parts.verifiers.get(account)
-        if not await _is_genuine(verifier, headers, body) or verifier is None:
-            raise _Refused(401, "refused")
+        if verifier is None:
+            await waste_time_on(body)
+            raise _Refused(REFUSAL_STATUS, "refused")
+        try:
+            is_genuine = await verifier.is_genuine(_joined(headers), body)
+        except NotVerified as error:
+            raise _Refused(503, "postponed") from error
+        if not is_genuine:
+            raise _Refused(verifier.refusal_status, "refused")
         await self._store(_message(account, verifier, headers, body, parts.clock))
 
     def _check_declared(self, headers: Headers) -> None:
@@ -167,7 +158,7 @@ class WebhookRoute:
         # names an attacker makes up must not become labels
         label = account if account in self._parts.verifiers else UNKNOWN
         self._parts.metrics.count("webhooks", account=label, outcome=outcome)
-        if outcome != "stored":
+        if outcome not in ("stored", "challenged"):
             log.debug("webhook.refused", account=label, outcome=outcome)
 
 
@@ -176,22 +167,15 @@ class _Held:
     size: int = 0
 
 
-async def _is_genuine(verifier: Verifier | None, headers: Headers, body: bytes) -> bool:
-    if len(body) > INLINE_BYTES_MAX:
-        return await asyncio.to_thread(_verify, verifier, headers, body)
-    return _verify(verifier, headers, body)
-
-
-def _verify(verifier: Verifier | None, headers: Headers, body: bytes) -> bool:
-    if verifier is None:
-        hashlib.sha256(body).digest()  # an unknown account costs what a known one does
-        return False
-    try:
-        return verifier.webhook.verify(verifier.settings, _joined(headers), body) is True
-    except Exception as error:
-        # whatever the bytes did to the connector: not proved genuine
-        log.warning("webhook.unverified", reason=str(error), exc_info=True)
-        return False
+async def _answer_with(send: Send, answered: ChallengeAnswer) -> None:
+    headers = [
+        (b"content-type", answered.media_type.encode("ascii")),
+        (b"content-length", str(len(answered.body)).encode("ascii")),
+        (b"cache-control", b"no-store"),
+        (b"x-content-type-options", b"nosniff"),
+    ]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": answered.body})
 
 
 def _joined(headers: Headers) -> dict[str, str]:

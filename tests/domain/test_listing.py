@@ -1,24 +1,17 @@
-"""A listing's four numbers, step by step, and against a channel that sells meanwhile."""
+"""A listing's four numbers, step by step."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from oms_sync.domain.listing import (
-    Drift,
     Listing,
     ListingState,
-    accept_look,
-    agree,
     claim,
     confirm,
     doubt,
     in_push_order,
-    is_look_expected,
-    look,
     lose,
     refuse,
     release,
@@ -26,10 +19,10 @@ from oms_sync.domain.listing import (
     turn_stale,
     want,
 )
+from oms_sync.domain.looks import Drift, accept_look, agree, is_look_expected, look
 from oms_sync.domain.values import Sku
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
-ROUNDS_MAX = 20
 
 
 def at(seconds: float) -> datetime:
@@ -76,7 +69,8 @@ def sent(listing: Listing, *, is_comparing: bool = True, when: float = 10) -> Li
         (turn_stale(sent(seen(5, desired=3)), at=at(11)), ListingState.BEHIND, False),
         (doubt(sent(seen(5, desired=3)), at=at(11)), ListingState.UNSEEN, False),
         (release(sent(seen(5, desired=3))), ListingState.BEHIND, True),
-        (look(seen(5, desired=3), 5, read_at=at(1), at=at(1)), ListingState.BEHIND, False),
+        (look(seen(5, desired=3), 5, read_at=at(1), at=at(1)), ListingState.BEHIND, True),
+        (look(seen(5, desired=7), 5, read_at=at(1), at=at(1)), ListingState.BEHIND, False),
     ],
 )
 def test_the_state_a_person_reads_and_whether_a_push_is_due(listing, state, wants_push):
@@ -257,138 +251,3 @@ def test_decreases_go_first_the_largest_first():
     listings = [replace(seen(was, desired=now), listing_id=k) for k, (was, now) in moves.items()]
     order = [one.listing_id for one in in_push_order([blank(listing_id="none"), *listings])]
     assert order == ["more-down", "down", "none", "unseen", "up"]
-
-
-class Shop:
-    """A channel with one offer, and the hub's listing of it. Every step has its own instant."""
-
-    def __init__(self, *, is_comparing: bool) -> None:
-        self.is_comparing = is_comparing
-        self.seconds = 0
-        self.shelf = 10
-        self.quantity = 7
-        self.unseen_sales: list[tuple[datetime, int]] = []
-        self.listing = seen(self.quantity, desired=self.shelf)
-
-    def tick(self) -> datetime:
-        self.seconds += 1
-        return at(self.seconds)
-
-    def sell(self) -> None:
-        if self.quantity > 0:
-            self.quantity -= 1
-            self.unseen_sales.append((self.tick(), 1))
-
-    def restock(self) -> None:
-        self.quantity += 1
-        self.unseen_sales.append((self.tick(), -1))
-
-    def hand_edit(self) -> None:
-        self.quantity += 3
-        self.tick()
-
-    def receive(self) -> None:
-        self.shelf += 2
-        self.listing = want(self.listing, max(0, self.shelf))
-
-    def import_one(self, index: int = 0) -> None:
-        if self.unseen_sales:
-            when, units = self.unseen_sales.pop(index)
-            self.shelf -= units
-            self.listing = want(take(self.listing, units, at=when), max(0, self.shelf))
-
-    def import_newest(self) -> None:
-        self.import_one(-1)
-
-    def see(self) -> None:
-        if self.listing.in_flight is None and self.listing.look is None:
-            now = self.tick()
-            self.listing = look(self.listing, self.quantity, read_at=now, at=now)
-
-    def accept(self) -> None:
-        # Only once every order placed until then is imported.
-        if self.listing.look is not None and not self.unseen_sales:
-            if is_look_expected(self.listing):
-                self.listing = agree(self.listing)
-            else:
-                self.listing, _ = accept_look(self.listing, "overwrite")
-
-    def send(self) -> None:
-        if self.listing.wants_push:
-            self.listing = claim(
-                self.listing, push_id="p", at=self.tick(), is_comparing=self.is_comparing
-            )
-            self.applied_at: datetime | None = None
-
-    def arrive(self) -> None:
-        flight = self.listing.in_flight
-        if flight is None or self.applied_at is not None:
-            return
-        self.applied_at = self.tick()
-        self.is_stale = flight.compare is not None and flight.compare != self.quantity
-        if not self.is_stale:
-            self.quantity = flight.quantity
-
-    def answer(self) -> None:
-        if self.listing.in_flight is None or self.applied_at is None:
-            return
-        if self.is_stale:
-            self.listing = turn_stale(self.listing, at=self.tick())
-        else:
-            self.listing = confirm(self.listing, applied_at=self.applied_at)
-
-    def lose_answer(self) -> None:
-        if self.listing.in_flight is not None:
-            self.listing = doubt(self.listing, at=self.tick())
-
-    def heal(self) -> None:
-        """No more buyers: import, look where it is due, push, until nothing is left to do."""
-        for _ in range(ROUNDS_MAX):
-            while self.unseen_sales:
-                self.import_one()
-            self.accept()
-            if self.listing.look_due_at is not None or self.listing.basis is None:
-                self.see()
-                self.accept()
-            self.send()
-            self.arrive()
-            self.answer()
-            if self.listing.state is ListingState.IN_STEP:
-                return
-        raise AssertionError(f"never came to rest: {self.listing}")
-
-
-# What happens all the time stands here more often.
-STEPS = [
-    *(["sell", "import_one", "send", "arrive", "answer"] * 3),
-    *["restock", "receive", "import_newest", "see", "accept", "lose_answer"],
-]
-histories = st.lists(st.sampled_from(STEPS), min_size=10, max_size=30)
-
-
-@pytest.mark.proves("I-20", "I-21", "I-22", "F01", "F02", "F15")
-@pytest.mark.parametrize("is_comparing", [True, False])
-@settings(max_examples=300)
-@given(steps=histories)
-def test_after_any_history_the_channel_shows_the_desired_quantity(is_comparing, steps):
-    shop = Shop(is_comparing=is_comparing)
-    for step in steps:
-        getattr(shop, step)()
-    shop.heal()
-    assert shop.quantity == shop.listing.desired == max(0, shop.shelf)
-
-
-@pytest.mark.proves("I-20", "F39")
-@pytest.mark.parametrize("is_comparing", [True, False])
-@given(steps=st.lists(st.sampled_from([*STEPS, "hand_edit"]), max_size=40))
-def test_after_hand_edits_one_look_is_enough(is_comparing, steps):
-    shop = Shop(is_comparing=is_comparing)
-    for step in steps:
-        getattr(shop, step)()
-    shop.heal()
-    shop.listing = replace(shop.listing, look_due_at=shop.tick())  # what reconcile does
-    shop.heal()
-    shop.see()
-    shop.accept()
-    shop.heal()
-    assert shop.quantity == shop.listing.desired == max(0, shop.shelf)

@@ -1,10 +1,12 @@
 """A look that shows what was expected is done with at once and leaves the basis alone."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
-from oms_sync.domain.listing import Basis, Listing, agree, is_look_expected, take
+from oms_sync.domain.listing import Basis, Listing, take
+from oms_sync.domain.looks import agree, is_look_expected
 from oms_sync.domain.values import parse_sku
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -63,7 +65,7 @@ def test_nothing_is_expected_before_the_first_sight():
 
 
 def test_agreeing_keeps_the_basis_and_lets_the_push_go_on():
-    listing = _looked(10)
+    listing = replace(_looked(10), desired=12)
     assert not listing.wants_push
     after = agree(listing)
     assert (after.basis, after.look, after.stale_count) == (listing.basis, None, 0)

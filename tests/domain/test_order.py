@@ -79,6 +79,15 @@ def test_shipped_units_beat_cancelled_ones():
     assert (split.shipped, split.cancelled, split.open) == (2, 1, 0)
 
 
+@pytest.mark.parametrize(("shipped_here", "shipped"), [(0, 3), (1, 1), (3, 3)])
+def test_a_line_marked_shipped_counts_whole_unless_this_hub_counted_units_itself(
+    shipped_here, shipped
+):
+    known = order(line(quantity_ordered=3, is_marked_shipped=True))
+    split = line_counts(known, known.lines[0], shipped_here)
+    assert (split.shipped, split.open) == (shipped, 3 - shipped)
+
+
 def test_units_in_others_care_are_not_ours_to_ship():
     known = order(line(quantity_ordered=3, quantity_elsewhere=1, quantity_restocked=1))
     split = line_counts(known, known.lines[0], 0)

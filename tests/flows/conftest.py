@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from random import Random
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -17,7 +16,6 @@ from oms_sync.domain.listing import Listing
 from oms_sync.domain.shipment import Package, Shipment
 from oms_sync.domain.stock import StockLevel
 from oms_sync.domain.values import Sku
-from oms_sync.flows import ingest, normalise, push_stock, push_tracking, reconcile, reserve
 from oms_sync.flows.commands import stock
 from oms_sync.flows.commands.context import CommandContext
 from oms_sync.flows.commands.listings import Link, link
@@ -32,20 +30,13 @@ from oms_sync.flows.records import (
     StoredLine,
     StoredOrder,
 )
+from oms_sync.runtime.pipeline import FLOWS
 from oms_sync.sdk import Manifest, OrderFeed
 from oms_sync.sdk.fake import FakeChannel, FakeOptions
 from oms_sync.sdk.fake_ports import FakeClock
 from oms_sync.storage.crypto import KeyRing, create_key_file, load_key_ring
 from oms_sync.storage.engine import Storage, open_storage
 
-FLOWS: dict[str, ModuleType] = {
-    "ingest": ingest,
-    "normalise": normalise,
-    "reserve": reserve,
-    "push_stock": push_stock,
-    "push_tracking": push_tracking,
-    "reconcile": reconcile,
-}
 ROUNDS_MAX = 40
 #: long enough for a poll, a look and what they lead to
 ROUND_SECONDS = 6.0
@@ -272,7 +263,7 @@ class Hub:
     def run(self, flow: str, account: str = "shop-a") -> FlowReport:
         """One run of one flow, a tenth of a second later."""
         self.clock.advance(0.1)
-        report: FlowReport = FLOWS[flow].run(self.context(account))
+        report: FlowReport = FLOWS[flow](self.context(account))
         return report
 
     def take_in(self, account: str = "shop-a") -> None:

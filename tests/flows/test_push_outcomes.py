@@ -315,3 +315,85 @@ def test_an_outcome_the_channel_itself_does_not_know_is_looked_up(hub):
     assert hub.listing().basis is None
     hub.settle()
     assert shop.quantities() == {"TEE": 7}
+
+
+# --- pushes that are only accepted ---------------------------------------------------------------
+
+
+@pytest.mark.proves("I-24")
+def test_a_change_after_an_accepted_push_is_sent_at_once(hub):
+    shop = hub.open_shop(options={"answers_accepted": True})
+    for units in (7, 4, 9):
+        hub.count("TEE", units)
+        hub.run("push_stock")
+        assert hub.listing().state is ListingState.SENT
+    assert hub.writes() == [("TEE", 7), ("TEE", 4), ("TEE", 9)]
+    hub.settle()
+    assert shop.quantities() == {"TEE": 9}
+    assert hub.listing().confirmed == 9
+    assert len(hub.writes()) == 3
+
+
+@pytest.mark.proves("I-23", "F09")
+def test_what_was_accepted_and_never_applied_is_sent_again_and_told(hub):
+    shop = hub.open_shop(options={"answers_accepted": True})
+    session = intercept(hub, lambda batch, push: taken_in(batch, hub.clock.now()))
+    hub.count("TEE", 12)
+    for _ in range(8):
+        hub.take_in()
+        hub.run("push_stock")
+        hub.clock.advance(10)
+    assert len(session) >= 2, "patience has an end"
+    assert hub.listing().stale_count >= 1
+    assert hub.metrics.counts["drift"] == 0
+    intercept(hub, honest)
+    hub.settle()
+    hub.clock.advance(60)
+    hub.settle()
+    assert shop.quantities() == {"TEE": 12}
+    assert hub.listing().confirmed == 12
+
+
+@pytest.mark.proves("I-23")
+def test_what_is_accepted_may_take_its_time(hub):
+    hub.open_shop(options={"answers_accepted": True})
+    sent = intercept(hub, lambda batch, push: taken_in(batch, hub.clock.now()))
+    hub.count("TEE", 12)
+    for _ in range(3):
+        hub.take_in()
+        hub.run("push_stock")
+        hub.clock.advance(7)
+    assert len(sent) == 1
+    hub.channels["shop-a"].hand_edit("TEE", 12)
+    hub.settle()
+    assert len(sent) == 1
+    assert hub.listing().confirmed == 12
+
+
+@pytest.mark.proves("I-24", "F15")
+def test_units_too_many_are_taken_away_before_a_look_is_explained(hub):
+    shop = hub.open_shop(options={"has_compare_and_set": False}, poll_seconds=3600)
+    shop.buy(("TEE", 1))
+    listing = hub.listing()
+    with hub.storage.open_work() as work:
+        work.listings.save([replace(listing, look_due_at=hub.clock.now())])
+        work.commit()
+    hub.run("push_stock")
+    assert hub.listing().look.quantity == 9, "and nobody knows of the order"
+    hub.count("TEE", 3)
+    hub.run("push_stock")
+    assert hub.listing().look is None
+    assert shop.quantities() == {"TEE": 3}
+    hub.settle()
+    assert shop.quantities() == {"TEE": 2}
+
+
+def taken_in(batch, at):
+    return tuple(
+        PushResult(
+            channel_listing_id=entry.channel_listing_id,
+            outcome=PushOutcome.ACCEPTED,
+            applied_at=at,
+        )
+        for entry in batch.entries
+    )

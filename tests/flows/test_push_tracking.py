@@ -286,3 +286,67 @@ def test_more_shipments_than_one_run_takes_are_told_in_the_next(hub):
     assert hub.run("push_tracking").is_more
     assert not hub.run("push_tracking").is_more
     assert all(len(dispatches(shop, order)) == 1 for order in orders)
+
+
+def between_pages(hub, shop):
+    """A poll of several pages dies after its first: the pass stays under way."""
+    orders = sold(hub, shop, 1, 1, 1)
+    shipment = hub.ship(orders[0], "T1")
+    for order in orders:
+        shop.hold(order)
+    hub.clock.advance(6)
+    hub.crash_at(2, is_after=True)  # the pass begun, its first page stored
+    with pytest.raises(hub.Crash):
+        hub.run("ingest")
+    assert hub.feed().pass_started_at is not None
+    return orders[0], shipment
+
+
+@pytest.fixture
+def paged(any_hub):
+    """A shop shown two orders a page, which takes no tracking while it is paged."""
+    opened = any_hub.open_shop(options={"page_size": 2})
+    manifest = any_hub.manifests["shop-a"]
+    exclusive = (("ingest", "push_tracking"),)
+    any_hub.manifests["shop-a"] = replace(manifest, exclusive_flows=exclusive)
+    return opened
+
+
+@pytest.mark.proves("F22")
+def test_no_tracking_is_written_between_two_pages_of_a_pass(any_hub, paged):
+    order, shipment = between_pages(any_hub, paged)
+    report = any_hub.run("push_tracking")
+    assert report.done == 0
+    assert report.next_at == any_hub.clock.now() + timedelta(seconds=5)
+    assert dispatches(paged, order) == []
+    assert any_hub.push_of(shipment)["attempts"] == 0
+    any_hub.run("ingest")
+    assert any_hub.feed().pass_started_at is None
+    assert any_hub.run("push_tracking").done == 1
+    assert len(dispatches(paged, order)) == 1
+
+
+def test_a_pass_that_never_ends_does_not_hold_tracking_up_for_good(any_hub, paged):
+    order, _ = between_pages(any_hub, paged)
+    ends_at = any_hub.feed().pass_started_at + timedelta(minutes=10)
+    any_hub.clock.advance((ends_at - any_hub.clock.now()).total_seconds() - 2)
+    assert any_hub.run("push_tracking").next_at == ends_at
+    any_hub.clock.advance(2)
+    assert any_hub.run("push_tracking").done == 1
+    assert len(dispatches(paged, order)) == 1
+
+
+def test_a_channel_that_allows_both_at_once_is_told_between_pages_too(any_hub, paged):
+    manifest = any_hub.manifests["shop-a"]
+    any_hub.manifests["shop-a"] = replace(manifest, exclusive_flows=(("ingest", "reconcile"),))
+    order, _ = between_pages(any_hub, paged)
+    assert any_hub.run("push_tracking").done == 1
+    assert len(dispatches(paged, order)) == 1
+
+
+def test_an_account_that_was_never_polled_has_no_pass_to_wait_for(any_hub):
+    any_hub.connect()
+    manifest = any_hub.manifests["shop-a"]
+    exclusive = (("push_tracking", "ingest"),)
+    any_hub.manifests["shop-a"] = replace(manifest, exclusive_flows=exclusive)
+    assert any_hub.run("push_tracking").next_at is None

@@ -5,9 +5,10 @@ import time
 
 import pytest
 
-from oms_sync.runtime.dispatch import WORKERS_PER_ACCOUNT_MIN, LocalDispatcher
+from oms_sync.runtime import dispatch
+from oms_sync.runtime.dispatch import WORKERS_MAX, WORKERS_PER_ACCOUNT_MIN, LocalDispatcher
 from oms_sync.runtime.runner import RunResult
-from oms_sync.sdk import Manifest
+from oms_sync.sdk import Capability, Manifest
 
 WAIT = 5
 
@@ -53,8 +54,15 @@ def flows() -> Flows:
 def make_dispatcher(flows):
     made = []
 
-    def make(*accounts: str, exclusive=(), on_next=lambda *_: None) -> LocalDispatcher:
-        manifest = Manifest(id="fake", label="Fake", exclusive_flows=exclusive)
+    def make(
+        *accounts: str, exclusive=(), on_next=lambda *_: None, capabilities=()
+    ) -> LocalDispatcher:
+        manifest = Manifest(
+            id="fake",
+            label="Fake",
+            exclusive_flows=exclusive,
+            capabilities=frozenset(capabilities),
+        )
         manifests = dict.fromkeys(accounts or ("a",), manifest)
         made.append(LocalDispatcher(flows, manifests=manifests, on_next=on_next))
         made[-1].start()
@@ -168,6 +176,52 @@ def test_a_back_fill_and_a_sweep_leave_a_thread_for_the_push(make_dispatcher, fl
     assert flows.wait(lambda: flows.begun)
     dispatcher.wake("push_tracking", accounts[0])
     assert flows.wait(lambda: ("push_tracking", accounts[0]) in flows.begun)
+
+
+PULLS = (Capability.PULL_NOTIFICATIONS,)
+
+
+@pytest.mark.proves("I-25", "I-39")
+def test_who_stands_at_a_queue_takes_no_thread_of_any_other_flow(make_dispatcher, flows):
+    accounts = [f"account-{number}" for number in range(WORKERS_MAX // WORKERS_PER_ACCOUNT_MIN)]
+    dispatcher = make_dispatcher(*accounts, capabilities=PULLS)
+    for account in accounts:
+        flows.hold("listen", account)
+        dispatcher.wake("listen", account)
+    assert flows.wait(lambda: len(flows.begun) == len(accounts))
+    others = [(flow, each) for each in accounts for flow in ("push_stock", "reserve")]
+    for flow, account in others:
+        flows.hold(flow, account)
+        dispatcher.wake(flow, account)
+    assert flows.wait(lambda: set(others) <= flows.under_way), "each has its whole share"
+
+
+def test_more_queues_than_threads_are_listened_to_in_turns(make_dispatcher, flows, monkeypatch):
+    monkeypatch.setattr(dispatch, "STANDING_WORKERS_MAX", 2)
+    dispatcher = make_dispatcher("a", "b", "c", capabilities=PULLS)
+    again = RunResult(outcome="ok", is_more=True)
+    gates = [flows.hold("listen", account) for account in ("a", "b")]
+    for account in ("a", "b", "c"):
+        flows.results["listen", account] = [again] * 5
+        dispatcher.wake("listen", account)
+    assert flows.wait(lambda: len(flows.begun) == 2)
+    for gate in gates:
+        gate.set()
+    assert flows.wait(lambda: len(flows.begun) == 18)
+    assert ("listen", "c") in flows.begun[2:4], "who waited comes before who was served"
+    assert max(len(each) for each in flows.together) <= 2
+
+
+def test_nobody_waits_for_who_stands_at_a_queue(make_dispatcher, flows):
+    dispatcher = make_dispatcher("a", capabilities=PULLS)
+    gate = flows.hold("listen", "a")
+    dispatcher.wake("listen", "a")
+    assert flows.wait(lambda: flows.begun)
+    dispatcher.wake("ingest", "a")
+    assert dispatcher.wait_idle(WAIT)
+    assert flows.begun == [("listen", "a"), ("ingest", "a")]
+    assert not dispatcher.stop(0.05), "stopping waits for all"
+    gate.set()
 
 
 def test_stopping_starts_nothing_more_and_waits_for_what_runs(make_dispatcher, flows):

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from oms_sync.runtime.clock import SystemClock
+from oms_sync.runtime.pipeline import FLOWS
 from oms_sync.runtime.schedule import POLL_SECONDS_MIN, RETRY_SECONDS, Schedule
 from oms_sync.runtime.tend import TEND
 from oms_sync.sdk import Capability
@@ -59,8 +60,7 @@ def schedule(woken, real_clock, make_wiring):
 
 
 def test_every_flow_of_every_account_is_woken_at_the_start_but_not_tended_again(schedule, woken):
-    flows = {"ingest", "normalise", "reserve", "push_stock", "push_tracking", "reconcile"}
-    assert {flow for flow, _ in woken.seen} == flows
+    assert {flow for flow, _ in woken.seen} == set(FLOWS)
 
 
 def test_each_flow_has_the_period_of_its_account(make_wiring, real_clock, woken):

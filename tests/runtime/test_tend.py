@@ -17,6 +17,10 @@ class _Session:
         self.skew = timedelta(0)
         self.changes: dict = {}
         self.subscribed: list[str] = []
+        self.is_queued = True
+
+    def has_queue(self) -> bool:
+        return self.is_queued
 
     def check(self) -> AccountCheck:
         return AccountCheck(
@@ -117,6 +121,24 @@ def test_an_account_that_only_polls_says_so_once_and_writes_nothing(tended, even
     tend()
     assert session.subscribed == []
     assert _events(events, "warning") == ["account.polled_only"]
+
+
+@pytest.mark.parametrize(
+    ("mode", "is_queued", "reason"),
+    [
+        ("live", False, "no queue of notifications is set"),
+        ("shadow", True, "mode is shadow"),
+        ("live", True, ""),
+    ],
+)
+def test_an_account_whose_queue_is_not_read_says_so_once(tended, events, mode, is_queued, reason):
+    session, _, _, tend = tended(capabilities=frozenset({Capability.PULL_NOTIFICATIONS}), mode=mode)
+    session.is_queued = is_queued
+    tend()
+    tend()
+    reasons = [one["reason"] for one in events if one["event"] == "account.polled_only"]
+    assert len(reasons) == (1 if reason else 0)
+    assert all(one.startswith(reason) for one in reasons)
 
 
 @pytest.mark.proves("F29", "I-35")

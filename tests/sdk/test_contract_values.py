@@ -23,11 +23,12 @@ from oms_sync.sdk.fake_webhooks import FakeSettings, FakeWebhookPart
 from oms_sync.sdk.testing import FakeClock, SeededChance
 
 PUBLIC = """
-API_VERSION AccountCheck Address AuthFailed BadPayload Bug Capability ChannelDown ChannelError
-ChannelListing ChannelShipment CheckAccount Clock Connector DiscoverListings FixAccount FixData Hint
-HintKind Ids InvalidValue LineSight ListingPage Manifest Mapped MappingTable Metrics Money
-OpenRequest OrderFacts OrderFeed OrderPage OrderSight OrderState OutcomeUnknown OutgoingPackage
-OutgoingShipment PermissionMissing Person Priority PushOutcome PushResult PushStock PushTracking
+API_VERSION AccountCheck Address AnswerChallenge AuthFailed BadPayload Bug Capability
+ChallengeAnswer ChannelDown ChannelError ChannelListing ChannelShipment CheckAccount Clock Connector
+DiscoverListings FixAccount FixData Hint HintKind Ids InvalidValue LineSight ListingPage Manifest
+Mapped MappingTable Metrics Money Notification OpenRequest OrderFacts OrderFeed OrderPage OrderSight
+OrderState OutcomeUnknown OutgoingPackage OutgoingShipment PermissionMissing Person Priority
+PullNotifications PushOutcome PushResult PushStock PushTracking
 RateGate RateLimit RateLimited RawOrder ReadOrders ReadStock ReceiveWebhooks Rejected RetryLater
 Session Sku StockBatch StockPush StockReading TokenStore UnknownListing UnmappedCode Version
 WebhookPart parse_sku

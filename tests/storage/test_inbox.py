@@ -8,6 +8,7 @@ from oms_sync.domain.errors import RuleBroken
 from oms_sync.flows.records import MessageSource, NewMessage
 
 HINT, POLL, READ = MessageSource.WEBHOOK, MessageSource.POLL, MessageSource.READ
+SHOWN = MessageSource.NOTIFICATION
 
 
 @pytest.fixture
@@ -85,6 +86,22 @@ def test_a_payload_merged_last_is_skipped_unless_news_wait(storage, message, bui
     assert add(storage, news) == 1
     assert add(storage, payload) == 1  # the newest look may be the old payload again
     assert add(storage, message(b"A", source=POLL, topic="order", channel_order_id="2")) == 1
+
+
+@pytest.mark.proves("I-11")
+def test_what_a_hint_showed_counts_as_merged_until_the_channel_shows_another(
+    storage, message, build
+):
+    shown = message(b"S", source=SHOWN, topic="order", channel_order_id="1")
+    polled = message(b"P", source=POLL, topic="order", channel_order_id="1")
+    add(storage, shown)
+    (first,) = new(storage, SHOWN)
+    assert first.source is SHOWN
+    build.stored(build.order("1", payload_key=first.dedupe_key))
+    settle(storage, first)
+    assert add(storage, shown) == 0
+    # a channel may show again what it showed before the hint: that is news
+    assert add(storage, polled) == 1
 
 
 def test_two_orders_that_are_gone_are_two_messages(storage, message):
@@ -208,14 +225,15 @@ def test_rereads_coalesce_and_a_hint_that_comes_meanwhile_stays_armed(storage, c
 def test_a_payload_that_is_a_dead_letter_is_not_stored_again(storage, message, clock):
     polled = message(b"poison", source=POLL, topic="order", channel_order_id="1")
     read = message(b"poison", source=READ, topic="order", channel_order_id="1")
+    shown = message(b"poison", source=SHOWN, topic="order", channel_order_id="1")
     add(storage, polled)
     (one,) = new(storage)
     with storage.open_work() as work:
         work.inbox.bury(one.message_id, "no", at=clock.now())
         work.commit()
-    assert add(storage, polled, read) == 0
+    assert add(storage, polled, read, shown) == 0
     with storage.open_work() as work:
         work.inbox.drop([one.message_id], "given up", at=clock.now())
         work.commit()
-    assert add(storage, polled) == 0
+    assert add(storage, polled, shown) == 0
     assert add(storage, read) == 1  # somebody asked for this very order again

@@ -141,9 +141,7 @@ def test_reservations_that_do_not_add_up_are_named(ledger, tamper):
 
 def test_a_reservation_without_a_level_is_seen(ledger, tamper):
     tamper("UPDATE reservations SET location = 'nowhere'")
-    tamper(
-        "INSERT INTO reservations SELECT line_id, 'main', order_id, sku, units FROM reservations"
-    )
+    tamper("INSERT INTO reservations SELECT line_id, 'main', sku, units FROM reservations")
     assert "without a stock level" in bad(ledger)["reason"]
 
 

@@ -4,7 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from oms_sync.domain.listing import Basis, claim, confirm, look, refuse, take, want
+from oms_sync.domain.listing import Basis, claim, confirm, refuse, take, want
+from oms_sync.domain.looks import look
 from oms_sync.domain.shipment import Package, PushState, Shipment, ShipmentLine
 from oms_sync.domain.values import Sku
 from oms_sync.flows.records import AccountRecord, FeedPosition, PushRecord, StoredBatch
@@ -85,14 +86,14 @@ def test_a_sku_with_a_sale_not_reserved_yet_is_neither_computed_nor_pushed(stora
         work.commit()
     with storage.open_work() as work:
         assert work.listings.lock_stale("shop-a", 10) == []
-        assert work.listings.lock_wanting_push("shop-a", 10) == []
+        assert work.listings.lock_wanting_push("shop-a", 10, may_cut=True) == []
     build.reserved(order.order_id)
     with storage.open_work() as work:
-        assert work.listings.lock_wanting_push("shop-a", 10) == []  # still stale
+        assert work.listings.lock_wanting_push("shop-a", 10, may_cut=True) == []  # still stale
         assert ids(work.listings.lock_stale("shop-a", 10)) == ["l1", "l2"]
         work.commit()
     with storage.open_work() as work:
-        assert ids(work.listings.lock_wanting_push("shop-a", 10)) == ["l1", "l2"]
+        assert ids(work.listings.lock_wanting_push("shop-a", 10, may_cut=True)) == ["l1", "l2"]
 
 
 def test_pushes_come_decreases_first_the_largest_first(storage, build):
@@ -101,9 +102,12 @@ def test_pushes_come_decreases_first_the_largest_first(storage, build):
     build.listed("unseen", desired=1, basis=None)
     build.listed("held", desired=1, held_reason="drift")
     with storage.open_work() as work:
-        found = ids(work.listings.lock_wanting_push("shop-a", 10))
+        found = ids(work.listings.lock_wanting_push("shop-a", 10, may_cut=True))
         assert found == ["far-down", "down", "up-one", "up"]
-        assert ids(work.listings.lock_wanting_push("shop-a", 2)) == ["far-down", "down"]
+        assert ids(work.listings.lock_wanting_push("shop-a", 2, may_cut=True)) == [
+            "far-down",
+            "down",
+        ]
 
 
 def test_looks_are_due_where_nothing_is_known_or_a_time_has_come(storage, build, clock):

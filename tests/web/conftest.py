@@ -1,5 +1,6 @@
 """The webhook route behind a real server on loopback, and a client that speaks bare bytes."""
 
+import asyncio
 import base64
 import contextlib
 import hashlib
@@ -24,7 +25,8 @@ from oms_sync.web.app import make_app
 from oms_sync.web.health import Readiness
 from oms_sync.web.limits import HEADER_BYTES_MAX, bounded_protocol
 from oms_sync.web.listeners import Listener, bind
-from oms_sync.web.webhooks import Verifier, WebhookParts
+from oms_sync.web.verifiers import Verifier
+from oms_sync.web.webhooks import WebhookParts
 
 SIGNATURE = "x-signature"
 READ_SECONDS_MAX = 10
@@ -255,6 +257,23 @@ def raw_request() -> Callable[..., bytes]:
 @pytest.fixture
 def read() -> Callable[[socket.socket], Answer]:
     return read_answer
+
+
+@pytest.fixture
+def run_verifying() -> Callable[..., bool]:
+    """Ask a keyed verifier as the route does."""
+
+    def run(verifier, signature: str) -> bool:
+        return asyncio.run(verifier.is_genuine({}, {"x-signature": signature}, b"{}"))
+
+    return run
+
+
+@pytest.fixture
+def captured() -> Iterator[list]:
+    """The log lines of the test, as dictionaries."""
+    with structlog.testing.capture_logs() as lines:
+        yield lines
 
 
 @pytest.fixture

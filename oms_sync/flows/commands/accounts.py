@@ -9,7 +9,7 @@ from oms_sync.flows.commands.context import CommandContext, CommandRefused
 from oms_sync.flows.ports import UnitOfWork
 from oms_sync.flows.records import AccountRecord
 
-FLOWS = ("ingest", "normalise", "reserve", "push_stock", "push_tracking", "reconcile")
+FLOWS = ("listen", "ingest", "normalise", "reserve", "push_stock", "push_tracking", "reconcile")
 
 
 def pause(context: CommandContext, account: str, *, reason: str) -> None:

@@ -7,9 +7,8 @@ from oms_sync.domain.events import Event
 from oms_sync.domain.order import Hold, OrderState, order_state
 from oms_sync.flows.commands.context import CommandContext, CommandRefused
 from oms_sync.flows.manual import MANUAL
-from oms_sync.flows.records import StoredOrder, counts_of
+from oms_sync.flows.records import MANUAL_HOLD, StoredOrder, counts_of
 
-MANUAL_HOLD = "manual"
 _OVER = (OrderState.CLOSED, OrderState.CANCELLED)
 _REMEDIES = {
     "unmapped_sku": "a line's listing is not linked; link it: oms-sync listings link",

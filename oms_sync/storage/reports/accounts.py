@@ -12,6 +12,7 @@ from oms_sync.sdk import OrderFeed
 from oms_sync.storage.connections import Transaction
 from oms_sync.storage.cursors import read_account
 from oms_sync.storage.errors import NotFound
+from oms_sync.storage.order_statements import IS_ALIVE
 from oms_sync.storage.policies import profiles_at
 from oms_sync.storage.reports.shapes import Json, when
 from oms_sync.storage.tables.hub import BUDGET, accounts, feeds, hub_facts
@@ -52,7 +53,7 @@ _DEAD = (
     .group_by(inbox_messages.c.account)
 )
 _BUDGETS = select(hub_facts).where(hub_facts.c.name.startswith(BUDGET))
-_STATES = select(orders.c.state, func.count()).group_by(orders.c.state)
+_STATES = select(orders.c.state, func.count()).where(IS_ALIVE).group_by(orders.c.state)
 
 
 def account_rows(transaction: Transaction, now: datetime) -> list[Json]:

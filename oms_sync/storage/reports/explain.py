@@ -21,7 +21,7 @@ from oms_sync.storage.reports.shapes import Json, when
 from oms_sync.storage.reports.stock import check_known
 from oms_sync.storage.stock import LEVEL_COLUMNS, read_level
 from oms_sync.storage.tables.listings import listing_policies, listings
-from oms_sync.storage.tables.orders import orders, reservations, shipments
+from oms_sync.storage.tables.orders import order_lines, orders, reservations, shipments
 from oms_sync.storage.tables.stock import safety_policies, stock_levels, stock_movements
 
 ORDERS_NAMED_MAX = 5
@@ -61,7 +61,8 @@ _HOLDERS = (
         orders.c.channel_order_id,
         func.sum(reservations.c.units).label("units"),
     )
-    .join(orders, orders.c.order_id == reservations.c.order_id)
+    .join(order_lines, order_lines.c.line_id == reservations.c.line_id)
+    .join(orders, orders.c.order_id == order_lines.c.order_id)
     .where(reservations.c.sku == bindparam("sku"), reservations.c.location == bindparam("location"))
     .group_by(orders.c.order_id, orders.c.account, orders.c.channel_order_id, orders.c.placed_at)
     .order_by(orders.c.placed_at, orders.c.order_id)
@@ -83,6 +84,9 @@ _REFS = (
     select(orders.c.order_id, orders.c.account, orders.c.channel_order_id)
     .where(among(orders.c.order_id, "order_ids"))
     .order_by(orders.c.placed_at, orders.c.order_id)
+)
+_MERGED = select(orders.c.order_id, orders.c.merged_into).where(
+    among(orders.c.order_id, "order_ids"), orders.c.merged_into.is_not(None)
 )
 _SAFETY = (
     select(safety_policies)
@@ -233,9 +237,15 @@ def _holders_then(moment: _Moment, location: str) -> list[tuple[str, int]]:
         f"shipment:{row.shipment_id}": f"order:{row.order_id}"
         for row in moment.transaction.rows(_SHIPPED_ORDERS, {"shipment_ids": shipped})
     }
+    owners = {source: order_of.get(source, source) for source in by_source}
+    ids = sorted({owner.partition(":")[2] for owner in owners.values()})
+    merged = {
+        f"order:{row.order_id}": f"order:{row.merged_into}"
+        for row in moment.transaction.rows(_MERGED, {"order_ids": ids})
+    }
     held: dict[str, int] = {}
     for source, units in by_source.items():
-        owner = order_of.get(source, source)
+        owner = merged.get(owners[source], owners[source])
         held[owner] = held.get(owner, 0) + units
     ids = [owner.partition(":")[2] for owner, units in held.items() if units > 0]
     return [

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -14,11 +15,12 @@ from oms_sync.storage.columns import among
 from oms_sync.storage.connections import Transaction
 from oms_sync.storage.crypto import KeyRing
 from oms_sync.storage.errors import NotFound
+from oms_sync.storage.order_statements import IDS, IS_ALIVE
 from oms_sync.storage.orders import Orders
 from oms_sync.storage.reports.shapes import Json, amount, person, when
 from oms_sync.storage.shipments import ALL_SHIPMENTS, read_push
 from oms_sync.storage.tables.hub import timeline
-from oms_sync.storage.tables.orders import orders, shipments
+from oms_sync.storage.tables.orders import order_names, orders, shipments
 
 ORDERS_AT_ONCE = 500
 EVENTS_MAX = 10_000
@@ -31,20 +33,24 @@ _TIMELINE = (
     .order_by(timeline.c.at, timeline.c.event)
     .limit(EVENTS_MAX)
 )
-_BY_REF = select(orders.c.order_id).where(
-    orders.c.account == bindparam("account"),
-    orders.c.channel_order_id == bindparam("channel_order_id"),
+_NAMES = (
+    select(order_names.c.order_id, order_names.c.channel_order_id)
+    .where(among(order_names.c.order_id, "order_ids"))
+    .order_by(order_names.c.channel_order_id)
 )
 _BY_ID = select(orders.c.order_id).where(orders.c.order_id == bindparam("order_id"))
 
 
 def resolve(transaction: Transaction, ref: str) -> str:
-    """The order id of a hub id or of `account:channel_order_id`; raises NotFound."""
+    """The order id of a hub id or of `account:channel_order_id`; raises NotFound.
+
+    A channel order id, also a former one, names the order that answers to it now.
+    """
     row = transaction.row(_BY_ID, {"order_id": ref})
     account, separator, channel_order_id = ref.partition(":")
     if row is None and separator:
-        parameters = {"account": account, "channel_order_id": channel_order_id}
-        row = transaction.row(_BY_REF, parameters)
+        parameters = {"account": account, "channel_ids": [channel_order_id]}
+        row = transaction.row(IDS, parameters)
     if row is None:
         raise NotFound(
             f"there is no order {ref!r}; name it by its id or as account:channel_order_id "
@@ -63,8 +69,11 @@ def chosen_ids(
     sort: str | None,
     limit: int,
 ) -> list[str]:
-    """Ids of the orders wanted: newest placed first, or by `ship-by`, the soonest first."""
-    query = select(orders.c.order_id).limit(limit)
+    """Ids of the orders wanted: newest placed first, or by `ship-by`, the soonest first.
+
+    An order merged into another is none any more; it is shown by its id.
+    """
+    query = select(orders.c.order_id).where(IS_ALIVE).limit(limit)
     if state is not None:
         query = query.where(orders.c.state == state)
     if account is not None:
@@ -89,8 +98,15 @@ def described(
         pushes: dict[str, list[ShipmentPush]] = {}
         for row in transaction.rows(_SHIPMENTS, {"order_ids": chunk}):
             pushes.setdefault(row.order_id, []).append(read_push(row))
+        names: dict[str, list[str]] = {}
+        for row in transaction.rows(_NAMES, {"order_ids": chunk}):
+            names.setdefault(row.order_id, []).append(row.channel_order_id)
         found += [
-            _order(loaded[one], pushes.get(one, ()), is_revealed=is_revealed)
+            _order(
+                replace(loaded[one], names=tuple(names.get(one, ()))),
+                pushes.get(one, ()),
+                is_revealed=is_revealed,
+            )
             for one in chunk
             if one in loaded
         ]
@@ -121,6 +137,8 @@ def _order(order: StoredOrder, pushes: Iterable[ShipmentPush], *, is_revealed: b
         "account": known.ref.account,
         "channel_order_id": known.ref.channel_order_id,
         "channel_order_number": facts.channel_order_number,
+        "aliases": [name for name in order.names if name != known.ref.channel_order_id],
+        "merged_into": order.merged_into,
         "state": str(order.state),
         "channel_status": facts.channel_status,
         "holds": [

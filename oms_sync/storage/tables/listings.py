@@ -45,6 +45,7 @@ listings = Table(
     Column("look_due_at", Instant),
     Column("looked_at", Instant),
     Column("stale_count", BigInteger, nullable=False),
+    Column("unproved_since", Instant),
     Column("held_reason", Text),
     Column("refused_reason", Text),
     Column("refused_generation", BigInteger),

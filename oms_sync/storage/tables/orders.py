@@ -22,6 +22,9 @@ _DUE_SQLITE = sql("is_reserve_due = 1")  # as SQLite, without booleans, is asked
 _SHORT = sql("quantity_short > 0")
 _UNMAPPED = sql("sku IS NULL")
 _UNTOLD = sql("state IN ('waiting', 'sent')")
+_ALIVE = sql("merged_into IS NULL")
+_MERGED = sql("merged_into IS NOT NULL")
+_PORTABLE = sql("portable_in IS NOT NULL")
 
 #: canonical orders; `facts` holds no personal data, `personal` is encrypted for its subject
 orders = Table(
@@ -46,7 +49,16 @@ orders = Table(
     Column("holds", Text, nullable=False),
     Column("subject_id", Text),
     Column("personal", LargeBinary),
-    UniqueConstraint("account", "channel_order_id"),
+    #: the order that has all lines of this one now; it has this one's ids, too
+    Column("merged_into", Text, ForeignKey("orders.order_id")),
+    Index(
+        "uq_orders_account_channel_order_id",
+        "account",
+        "channel_order_id",
+        unique=True,
+        sqlite_where=_ALIVE,
+        postgresql_where=_ALIVE,
+    ),
     Index(
         "ix_orders_reserve_due",
         "account",
@@ -57,6 +69,18 @@ orders = Table(
     Index("ix_orders_placed_at", "placed_at"),
     Index("ix_orders_state_ship_by", "state", "ship_by"),
     Index("ix_orders_subject_id", "subject_id"),
+    Index("ix_orders_merged_into", "merged_into", sqlite_where=_MERGED, postgresql_where=_MERGED),
+)
+
+#: every id an order answers to, where the channel changes ids or moves lines between orders
+order_names = Table(
+    "order_names",
+    METADATA,
+    Column("account", Text, primary_key=True),
+    Column("channel_order_id", Text, primary_key=True),
+    Column("order_id", Text, ForeignKey("orders.order_id"), nullable=False),
+    Index("ix_order_names_order_id", "order_id"),
+    sqlite_with_rowid=False,
 )
 
 #: what the channel says of each line, and what this hub booked for it
@@ -66,6 +90,8 @@ order_lines = Table(
     Column("line_id", Text, primary_key=True),
     Column("order_id", Text, ForeignKey("orders.order_id"), nullable=False),
     Column("channel_line_id", Text, nullable=False),
+    #: the account in which no other line has this id; none where ids count in their order only
+    Column("portable_in", Text),
     Column("channel_listing_id", Text),
     Column("channel_sku", Text),
     Column("sku", Text),
@@ -84,24 +110,30 @@ order_lines = Table(
         name="not_negative",
     ),
     UniqueConstraint("order_id", "channel_line_id"),
+    Index(
+        "uq_order_lines_portable_in_channel_line_id",
+        "portable_in",
+        "channel_line_id",
+        unique=True,
+        sqlite_where=_PORTABLE,
+        postgresql_where=_PORTABLE,
+    ),
     Index("ix_order_lines_short", "sku", sqlite_where=_SHORT, postgresql_where=_SHORT),
     Index(
         "ix_order_lines_unmapped", "order_id", sqlite_where=_UNMAPPED, postgresql_where=_UNMAPPED
     ),
 )
 
-#: units of a SKU at a location promised to an order line
+#: units of a SKU at a location promised to an order line, whichever order it is in
 reservations = Table(
     "reservations",
     METADATA,
     Column("line_id", Text, ForeignKey("order_lines.line_id"), primary_key=True),
     Column("location", Text, primary_key=True),
-    Column("order_id", Text, nullable=False),
     Column("sku", Text, nullable=False),
     Column("units", BigInteger, nullable=False),
     CheckConstraint("units > 0", name="positive"),
     Index("ix_reservations_sku_location", "sku", "location"),
-    Index("ix_reservations_order_id", "order_id"),
     sqlite_with_rowid=False,
 )
 

@@ -196,6 +196,7 @@ def upgrade() -> None:
         sa.Column("look_due_at", sa.BigInteger(), nullable=True),
         sa.Column("looked_at", sa.BigInteger(), nullable=True),
         sa.Column("stale_count", sa.BigInteger(), nullable=False),
+        sa.Column("unproved_since", sa.BigInteger(), nullable=True),
         sa.Column("held_reason", sa.Text(), nullable=True),
         sa.Column("refused_reason", sa.Text(), nullable=True),
         sa.Column("refused_generation", sa.BigInteger(), nullable=True),
@@ -265,10 +266,27 @@ def upgrade() -> None:
         sa.Column("holds", sa.Text(), nullable=False),
         sa.Column("subject_id", sa.Text(), nullable=True),
         sa.Column("personal", sa.LargeBinary(), nullable=True),
-        sa.PrimaryKeyConstraint("order_id", name=op.f("pk_orders")),
-        sa.UniqueConstraint(
-            "account", "channel_order_id", name=op.f("uq_orders_account_channel_order_id")
+        sa.Column("merged_into", sa.Text(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["merged_into"], ["orders.order_id"], name=op.f("fk_orders_merged_into")
         ),
+        sa.PrimaryKeyConstraint("order_id", name=op.f("pk_orders")),
+    )
+    op.create_index(
+        "uq_orders_account_channel_order_id",
+        "orders",
+        ["account", "channel_order_id"],
+        unique=True,
+        sqlite_where=sa.text("merged_into IS NULL"),
+        postgresql_where=sa.text("merged_into IS NULL"),
+    )
+    op.create_index(
+        "ix_orders_merged_into",
+        "orders",
+        ["merged_into"],
+        unique=False,
+        sqlite_where=sa.text("merged_into IS NOT NULL"),
+        postgresql_where=sa.text("merged_into IS NOT NULL"),
     )
     op.create_index("ix_orders_placed_at", "orders", ["placed_at"], unique=False)
     op.create_index(
@@ -409,10 +427,23 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("wake", name=op.f("pk_wakes")),
     )
     op.create_table(
+        "order_names",
+        sa.Column("account", sa.Text(), nullable=False),
+        sa.Column("channel_order_id", sa.Text(), nullable=False),
+        sa.Column("order_id", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["order_id"], ["orders.order_id"], name=op.f("fk_order_names_order_id")
+        ),
+        sa.PrimaryKeyConstraint("account", "channel_order_id", name=op.f("pk_order_names")),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("ix_order_names_order_id", "order_names", ["order_id"], unique=False)
+    op.create_table(
         "order_lines",
         sa.Column("line_id", sa.Text(), nullable=False),
         sa.Column("order_id", sa.Text(), nullable=False),
         sa.Column("channel_line_id", sa.Text(), nullable=False),
+        sa.Column("portable_in", sa.Text(), nullable=True),
         sa.Column("channel_listing_id", sa.Text(), nullable=True),
         sa.Column("channel_sku", sa.Text(), nullable=True),
         sa.Column("sku", sa.Text(), nullable=True),
@@ -436,6 +467,14 @@ def upgrade() -> None:
         sa.UniqueConstraint(
             "order_id", "channel_line_id", name=op.f("uq_order_lines_order_id_channel_line_id")
         ),
+    )
+    op.create_index(
+        "uq_order_lines_portable_in_channel_line_id",
+        "order_lines",
+        ["portable_in", "channel_line_id"],
+        unique=True,
+        sqlite_where=sa.text("portable_in IS NOT NULL"),
+        postgresql_where=sa.text("portable_in IS NOT NULL"),
     )
     op.create_index(
         "ix_order_lines_short",
@@ -497,7 +536,6 @@ def upgrade() -> None:
         "reservations",
         sa.Column("line_id", sa.Text(), nullable=False),
         sa.Column("location", sa.Text(), nullable=False),
-        sa.Column("order_id", sa.Text(), nullable=False),
         sa.Column("sku", sa.Text(), nullable=False),
         sa.Column("units", sa.BigInteger(), nullable=False),
         sa.CheckConstraint("units > 0", name=op.f("ck_reservations_positive")),
@@ -507,7 +545,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("line_id", "location", name=op.f("pk_reservations")),
         sqlite_with_rowid=False,
     )
-    op.create_index("ix_reservations_order_id", "reservations", ["order_id"], unique=False)
     op.create_index(
         "ix_reservations_sku_location", "reservations", ["sku", "location"], unique=False
     )
@@ -543,6 +580,7 @@ def downgrade() -> None:
         "stock_levels",
         "shipments",
         "order_lines",
+        "order_names",
         "wakes",
         "timeline",
         "subjects",

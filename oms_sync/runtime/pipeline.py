@@ -1,0 +1,56 @@
+"""Which flows there are, what each needs, and which of them stand apart from the others."""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from oms_sync.flows import (
+    ingest,
+    listen,
+    normalise,
+    push_stock,
+    push_tracking,
+    reconcile,
+    reserve,
+)
+from oms_sync.flows.ports import FlowContext, FlowReport
+from oms_sync.sdk import Capability, Manifest
+
+Flow = Callable[[FlowContext], FlowReport]
+
+#: the pipeline, in its order
+FLOWS: Final[Mapping[str, Flow]] = {
+    "listen": listen.run,
+    "ingest": ingest.run,
+    "normalise": normalise.run,
+    "reserve": reserve.run,
+    "push_stock": push_stock.run,
+    "push_tracking": push_tracking.run,
+    "reconcile": reconcile.run,
+}
+#: the capability each flow needs, None for those that speak to no channel
+FLOW_NEEDS: Final[Mapping[str, Capability | None]] = {
+    "listen": Capability.PULL_NOTIFICATIONS,
+    "ingest": Capability.READ_ORDERS,
+    "normalise": None,
+    "reserve": None,
+    "push_stock": Capability.PUSH_STOCK,
+    "push_tracking": Capability.PUSH_TRACKING,
+    "reconcile": Capability.READ_ORDERS,
+}
+LOCAL_FLOWS: Final = frozenset(flow for flow, need in FLOW_NEEDS.items() if need is None)
+#: flows that do not even translate: they run also while no session can be opened
+SESSIONLESS_FLOWS: Final = frozenset({"reserve"})
+#: flows that page for long: they never take the last thread of their account, so that a push does
+#: not wait behind a back-fill
+LONG_FLOWS: Final = frozenset({"ingest", "reconcile", "tend"})
+#: flows that wait at a queue nearly all the time, beside the channel's own calls. They have
+#: threads of their own, and a queue in trouble stops nothing else of its account: polling alone
+#: brings everything too.
+STANDING_FLOWS: Final = frozenset({"listen"})
+
+
+def flows_of(manifest: Manifest) -> tuple[str, ...]:
+    """The flows an account of this connector has."""
+    return tuple(
+        flow for flow, need in FLOW_NEEDS.items() if need is None or need in manifest.capabilities
+    )
