@@ -1,0 +1,120 @@
+"""Everything the seller offers, by report: a search ends after a thousand SKUs."""
+
+import csv
+import io
+from collections.abc import Mapping
+from typing import Any, Final
+
+from connectors.amazon.client import Client
+from oms_sync import sdk
+
+REPORT: Final = "GET_MERCHANT_LISTINGS_ALL_DATA"
+WAIT_SECONDS_MAX: Final = 600.0
+PAUSE_SECONDS: Final = 2.0
+PAUSE_SECONDS_MAX: Final = 30.0
+#: the column's names, its title in English first; Amazon may translate them
+COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
+    "sku": ("seller-sku", "sku", "出品者sku"),
+    "title": ("item-name", "商品名"),
+    "fulfilment": ("fulfillment-channel", "fulfilment-channel", "フルフィルメント・チャンネル"),
+}
+_NEEDED: Final = ("sku", "fulfilment")
+#: what a report is written in when it does not say and is no UTF-8
+_LEGACY: Final = {"A1VC38T7YXB528": "cp932"}
+_LEGACY_ELSEWHERE: Final = "cp1252"
+
+
+def read_listings(client: Client) -> sdk.ListingPage:
+    """One page with every SKU of every marketplace; quantities are one per region."""
+    found: dict[str, sdk.ChannelListing] = {}
+    for marketplace_id in client.marketplace_ids:
+        body = _report(client, marketplace_id)
+        for row in _rows(decode(body, marketplace_id)):
+            listing = _listing(row)
+            known = found.get(listing.channel_sku)
+            if known is None or known.is_stocked:  # who may not be written stays so
+                found[listing.channel_sku] = listing
+    return sdk.ListingPage(listings=tuple(found.values()), cursor=None)
+
+
+def decode(body: bytes, marketplace_id: str) -> str:
+    """The report's text; the SDK would read UTF-8 as Latin-1."""
+    try:
+        return body.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        encoding = _LEGACY.get(marketplace_id, _LEGACY_ELSEWHERE)
+    try:
+        return body.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise sdk.BadPayload(f"the report is neither UTF-8 nor {encoding}") from error
+
+
+def _report(client: Client, marketplace_id: str) -> bytes:
+    asked = client.run(
+        "createReport",
+        reportType=REPORT,
+        marketplaceIds=[marketplace_id],
+        priority=sdk.Priority.BULK,
+    )
+    report_id, waited, pause = str(asked.fields["reportId"]), 0.0, PAUSE_SECONDS
+    while waited < WAIT_SECONDS_MAX:
+        report = client.run("getReport", report_id, priority=sdk.Priority.BULK).fields
+        status = report["processingStatus"]
+        if status == "CANCELLED":  # so Amazon says that there is nothing to report
+            return b""
+        if status == "FATAL":
+            raise sdk.ChannelDown(f"Amazon cannot make the report of listings ({report_id})")
+        if status == "DONE":
+            document_id = report.get("reportDocumentId")
+            if not document_id:
+                raise sdk.ChannelDown(f"report {report_id} is done and names no document")
+            return client.document_of(
+                "getReportDocument", str(document_id), priority=sdk.Priority.BULK
+            )
+        client.wait(pause)
+        waited, pause = waited + pause, min(pause * 2, PAUSE_SECONDS_MAX)
+    raise sdk.RetryLater(
+        f"Amazon has not made the report of listings within {WAIT_SECONDS_MAX:.0f} s: run it again"
+    )
+
+
+def _rows(text: str) -> list[dict[str, str]]:
+    """The rows under our names of the columns; a title nobody knows is said, never guessed."""
+    if not text.strip():
+        return []
+    lines = csv.reader(io.StringIO(text), delimiter="\t", quoting=csv.QUOTE_NONE)
+    titles = [title.strip().lower() for title in next(lines)]
+    places = {
+        name: titles.index(alias)
+        for name, aliases in COLUMNS.items()
+        for alias in aliases
+        if alias in titles
+    }
+    missing = [name for name in _NEEDED if name not in places]
+    if missing:
+        raise sdk.BadPayload(
+            f"the report of listings has no column for {', '.join(missing)}, only {titles[:40]}"
+        )
+    return [
+        {name: line[place].strip() for name, place in places.items() if place < len(line)}
+        for line in lines
+        if line
+    ]
+
+
+def _listing(row: Mapping[str, Any]) -> sdk.ChannelListing:
+    sku, fulfilment = row["sku"], row.get("fulfilment", "")
+    warning = ""
+    if fulfilment.startswith("AMAZON"):
+        warning = "Amazon holds its stock: it is recorded and never written"
+    elif fulfilment != "DEFAULT":
+        warning = f"its stock is kept at {fulfilment or 'no place'}: it is not written"
+    return sdk.ChannelListing(
+        channel_listing_id=sku,
+        channel_sku=sku,
+        title=row.get("title", ""),
+        # A report may be hours old: what is shown now is for a look to say.
+        quantity=None,
+        is_stocked=not warning,
+        warning=warning,
+    )

@@ -1,0 +1,284 @@
+"""Reading orders: feeds by time of change, single orders by id, and how far a feed has been read.
+
+Lists are asked for what the stock decision needs and name nobody; who an order goes to is read by
+id, for orders the seller ships, once they may be shipped.
+"""
+
+import base64
+import hashlib
+import json
+import re
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from connectors.amazon.client import Answer, Client
+from connectors.amazon.faults import Denied, NotFound, Refused
+from oms_sync import sdk
+from oms_sync.sdk.strict_json import moment, read_json
+
+#: what the stock decision needs; without FULFILLMENT an order has no status
+DECISION: Final = ("FULFILLMENT", "CANCELLATION")
+#: what shipping needs besides, in the order it is given up when Amazon refuses
+DETAILS: Final = ("PROCEEDS", "RECIPIENT", "BUYER")
+SHIPPABLE: Final = ("UNSHIPPED", "PARTIALLY_SHIPPED")
+OPEN_STATUSES: Final = ("PENDING_AVAILABILITY", "PENDING", *SHIPPABLE)
+PAGE_ORDERS: Final = 100
+PAGES_MAX: Final = 1_000
+RESTARTS_MAX: Final = 5
+TOKEN_LIFE_SECONDS: Final = 23 * 3600.0
+#: the channel refuses an upper bound closer to now
+BOUND_SECONDS: Final = 120.0
+BOUND_MARGIN_SECONDS: Final = 2.0
+DETAIL_SECONDS_MAX: Final = 20.0
+WAITING_MAX: Final = 1_000
+DONE_MAX: Final = 5_000
+MARK_BYTES: Final = 6
+_LISTS: Final = ("seen", "waiting", "done", "fresh")
+_ID: Final = re.compile(r"[A-Z0-9]{3}-\d{7}-\d{7}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cursor:
+    """How far a feed is read; times are texts in the channel's clock."""
+
+    #: everything changed up to here was read by a complete pass
+    watermark: str | None = None
+    #: the running pass: its window, its page token and when that was issued (our clock)
+    after: str | None = None
+    before: str | None = None
+    token: str | None = None
+    issued_at: str | None = None
+    #: the upper bound the channel says it used
+    echoed: str | None = None
+    #: checksums of tokens and pages of the pass, so that a circle is noticed
+    seen: tuple[int, ...] = ()
+    restarts: int = 0
+    #: orders whose details are still to be read
+    waiting: tuple[str, ...] = ()
+    #: marks of orders read in full: those the last pass showed, and this one so far
+    done: tuple[str, ...] = ()
+    fresh: tuple[str, ...] = ()
+    #: the list is read to its end; only details are missing
+    is_listed: bool = False
+
+
+class OrderReader:
+    """Reads feeds and single orders through a client."""
+
+    def __init__(self, client: Client, request: sdk.OpenRequest) -> None:
+        lag: float = request.settings.visibility_lag_seconds
+        self._client, self._clock = client, request.clock
+        self._lag, self._overlap = lag, timedelta(seconds=max(request.overlap_seconds, lag))
+        #: a fuller page costs no more calls
+        self.page_orders = PAGE_ORDERS
+        #: parts of an order Amazon refuses to this application
+        self.withheld: tuple[str, ...] = ()
+
+    def page(self, feed: sdk.OrderFeed, cursor: str | None, since: datetime) -> sdk.OrderPage:
+        """The next page of `feed`."""
+        place = _read_cursor(cursor)
+        listed: list[dict[str, Any]] = []
+        priority = sdk.Priority.READ if feed is sdk.OrderFeed.CHANGES else sdk.Priority.BULK
+        is_listing = not place.is_listed and len(place.waiting) < WAITING_MAX
+        if is_listing:
+            if place.after is None:
+                place = self._begin(feed, place, since)
+            try:
+                answer = self._search(feed, place, priority)
+            except Refused as error:
+                if place.token is None:
+                    raise
+                return _page([], _restart(place, str(error)), is_last=False)
+            listed = answer.fields["orders"]
+            place = self._advance(place, answer)
+        known = {*place.done, *place.fresh}
+        due = {each["orderId"]: _mark(each) for each in listed if _wants_details(each)}
+        waiting = dict.fromkeys(
+            (*place.waiting, *(one for one, mark in due.items() if mark not in known))
+        )
+        found = self._details(list(waiting), is_all=not is_listing)
+        full = {one: read for one, read in found.items() if read is not None}
+        raws = [_raw(each, DECISION) for each in listed if each["orderId"] not in full]
+        raws += [raw for raw, _ in full.values()]
+        fresh = dict.fromkeys((*place.fresh, *(mark for mark in due.values() if mark in known)))
+        fresh |= dict.fromkeys(mark for _, mark in full.values())
+        left = tuple(one for one in waiting if one not in found)
+        place, is_last = _finish(feed, replace(place, waiting=left, fresh=tuple(fresh)))
+        return _page(raws, place, is_last=is_last)
+
+    def by_id(self, channel_order_ids: Sequence[str]) -> tuple[sdk.RawOrder, ...]:
+        """The orders as they are now; unknown ids are gone."""
+        return tuple(self._one(each) for each in channel_order_ids)
+
+    def shown(
+        self, order_id: str, included: Sequence[str], *, priority: sdk.Priority
+    ) -> dict[str, Any]:
+        """One order with the parts named; raises NotFound."""
+        answer = self._client.run(
+            "getOrder", order_id, includedData=list(included), priority=priority
+        )
+        order = answer.fields["order"]
+        if not isinstance(order, dict) or order.get("orderId") != order_id:
+            raise sdk.BadPayload(f"Amazon answers another order than {order_id}")
+        return order
+
+    def _one(self, order_id: str) -> sdk.RawOrder:
+        gone = sdk.RawOrder(channel_order_id=order_id, payload=b"", is_gone=True)
+        if not _ID.fullmatch(order_id):
+            return gone
+        try:
+            order = self.shown(order_id, DECISION, priority=sdk.Priority.READ)
+            if _wants_details(order):
+                return self._full(order_id, sdk.Priority.READ)[0]
+        except NotFound:
+            return gone
+        return _raw(order, DECISION)
+
+    def _full(self, order_id: str, priority: sdk.Priority) -> tuple[sdk.RawOrder, str]:
+        """An order with all Amazon grants us; what a missing role forbids is left out from now."""
+        for _ in DETAILS:
+            included = (*DECISION, *(part for part in DETAILS if part not in self.withheld))
+            try:
+                order = self.shown(order_id, included, priority=priority)
+            except Denied:
+                if included == DECISION:
+                    raise
+                self.withheld = (*self.withheld, included[-1])
+                continue
+            return _raw(order, included), _mark(order)
+        order = self.shown(order_id, DECISION, priority=priority)
+        return _raw(order, DECISION), _mark(order)
+
+    def _details(
+        self, order_ids: Sequence[str], *, is_all: bool
+    ) -> dict[str, tuple[sdk.RawOrder, str] | None]:
+        """Read as many in full as the call budget gives in time; None for what is gone."""
+        until = self._clock.monotonic() + DETAIL_SECONDS_MAX
+        found: dict[str, tuple[sdk.RawOrder, str] | None] = {}
+        for order_id in order_ids:
+            if found and self._clock.monotonic() >= until:
+                break
+            try:
+                found[order_id] = self._full(order_id, sdk.Priority.BULK)
+            except sdk.RetryLater:
+                if is_all and not found:
+                    raise
+                break
+            except (sdk.FixData, sdk.Bug):
+                # What the list showed of it stands; it must not keep the others waiting.
+                found[order_id] = None
+        return found
+
+    def _begin(self, feed: sdk.OrderFeed, place: Cursor, since: datetime) -> Cursor:
+        after, before = since, None
+        if feed is sdk.OrderFeed.CHANGES and place.watermark is not None:
+            after = moment(place.watermark) - self._overlap
+        if self._lag >= BOUND_SECONDS:
+            # With less the channel sets the bound itself, and says which.
+            before = self._client.now() - timedelta(seconds=self._lag + BOUND_MARGIN_SECONDS)
+            after = min(after, before)
+        return replace(place, after=_stamp(after), before=_stamp(before) if before else None)
+
+    def _search(self, feed: sdk.OrderFeed, place: Cursor, priority: sdk.Priority) -> Answer:
+        query: dict[str, Any] = {
+            "lastUpdatedAfter": place.after,
+            "marketplaceIds": self._client.marketplace_ids,
+            "includedData": list(DECISION),
+            "maxResultsPerPage": self.page_orders,
+        }
+        if place.before:
+            query["lastUpdatedBefore"] = place.before
+        if feed is sdk.OrderFeed.OPEN:
+            query["fulfillmentStatuses"] = list(OPEN_STATUSES)
+        if place.token and place.issued_at:
+            age = self._clock.now() - datetime.fromisoformat(place.issued_at)
+            if age > timedelta(seconds=TOKEN_LIFE_SECONDS):
+                raise Refused("the page token is a day old")
+            query["paginationToken"] = place.token
+        return self._client.run("searchOrders", priority=priority, **query)
+
+    def _advance(self, place: Cursor, answer: Answer) -> Cursor:
+        orders, fields = answer.fields["orders"], answer.fields
+        if not isinstance(orders, list) or not all(
+            isinstance(each, dict) and isinstance(each.get("orderId"), str) for each in orders
+        ):
+            raise sdk.ChannelDown("the list of orders has another shape than Amazon's contract")
+        pagination = fields.get("pagination") or {}
+        token = pagination.get("nextToken")
+        place = replace(place, echoed=place.echoed or fields.get("lastUpdatedBefore"))
+        if not token:
+            return replace(place, token=None, issued_at=None, is_listed=True)
+        marks = [zlib.crc32(str(token).encode())]
+        if orders:
+            words = [f"{each['orderId']} {each.get('lastUpdatedTime')}" for each in orders]
+            marks.append(zlib.crc32("\n".join(words).encode()))
+        if set(marks) & set(place.seen) or len(place.seen) > 2 * PAGES_MAX:
+            return _restart(place, "the list of orders goes round in circles")
+        issued_at = self._clock.now().isoformat()
+        return replace(place, token=token, issued_at=issued_at, seen=(*place.seen, *marks))
+
+
+def _wants_details(order: Mapping[str, Any]) -> bool:
+    fulfilment = order.get("fulfillment")
+    return (
+        isinstance(fulfilment, dict)  # one order of another shape must not cost the page
+        and fulfilment.get("fulfilledBy") == "MERCHANT"
+        and fulfilment.get("fulfillmentStatus") in SHIPPABLE
+    )
+
+
+def _mark(order: Mapping[str, Any]) -> str:
+    """Short for an order as it was at one time of change."""
+    words = f"{order['orderId']} {order.get('lastUpdatedTime')}".encode()
+    digest = hashlib.blake2b(words, digest_size=MARK_BYTES).digest()
+    return base64.b64encode(digest).decode()
+
+
+def _restart(place: Cursor, reason: str) -> Cursor:
+    """Read the window again from its beginning: what was stored already is merged away."""
+    if place.restarts >= RESTARTS_MAX:
+        raise sdk.ChannelDown(f"reading orders from {place.after} on gets nowhere: {reason}")
+    return replace(place, token=None, issued_at=None, seen=(), restarts=place.restarts + 1)
+
+
+def _finish(feed: sdk.OrderFeed, place: Cursor) -> tuple[Cursor, bool]:
+    """End the pass where the list is read; other feeds than CHANGES end with their details."""
+    is_endless = feed is sdk.OrderFeed.CHANGES
+    if not place.is_listed or (place.waiting and not is_endless):
+        return place, False
+    # The channel's own bound is where the next pass begins; unsaid, it begins where this one did.
+    mark, done = place.echoed or place.watermark, place.fresh[-DONE_MAX:]
+    return Cursor(watermark=mark, waiting=place.waiting, done=done), True
+
+
+def _page(raws: Sequence[sdk.RawOrder], place: Cursor, *, is_last: bool) -> sdk.OrderPage:
+    return sdk.OrderPage(orders=tuple(raws), cursor=_write_cursor(place), is_last=is_last)
+
+
+def _raw(order: Mapping[str, Any], included: Sequence[str]) -> sdk.RawOrder:
+    envelope = {"included": list(included), "order": order}
+    # Numbers with decimals are weights and measures; nobody here reads them: text keeps them.
+    payload = json.dumps(envelope, ensure_ascii=False, separators=(",", ":"), default=str)
+    return sdk.RawOrder(channel_order_id=order["orderId"], payload=payload.encode())
+
+
+def _stamp(instant: datetime) -> str:
+    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")  # cut off, never rounded up
+
+
+def _read_cursor(cursor: str | None) -> Cursor:
+    if cursor is None:
+        return Cursor()
+    try:
+        fields = read_json(cursor.encode())
+        lists = {name: tuple(fields[name]) for name in _LISTS if name in fields}
+        return Cursor(**{**fields, **lists})
+    except TypeError as error:
+        raise sdk.BadPayload(f"this is no cursor of ours: {cursor[:200]!r}") from error
+
+
+def _write_cursor(place: Cursor) -> str:
+    return json.dumps({name: value for name, value in asdict(place).items() if value})

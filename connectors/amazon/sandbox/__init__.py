@@ -1,0 +1,1 @@
+"""A look-alike of Amazon's Selling Partner API for tests, demonstrations and first steps."""
