@@ -1,0 +1,219 @@
+"""Reading orders: the pages of a window of time, single orders by id, how far a feed is read.
+
+The window of a pass stays the same while it is paged, and the cursor names the page. What changes
+meanwhile leaves the window and shifts the pages behind it: when the list has become shorter, the
+reader goes back far enough to miss nothing.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from connectors.ebay import parse, render
+from connectors.ebay.client import Answer, Client
+from connectors.ebay.faults import NO_PAGE_CODES, are_all, refusal
+from connectors.ebay.ids import is_order_id
+from connectors.ebay.markup import Node, wrap
+from connectors.ebay.trading import TradingCall
+from oms_sync import sdk
+from oms_sync.sdk.strict_json import moment, read_json
+
+CALL: Final = "GetOrders"
+#: eBay shows nothing older, not even by id; a minute of it is left for the call itself
+OLDEST: Final = timedelta(days=90) - timedelta(minutes=1)
+MOD_TIME: Final = "ModTime"
+CREATE_TIME: Final = "CreateTime"
+SLICES: Final = {MOD_TIME: timedelta(days=30), CREATE_TIME: timedelta(days=90)}
+#: a window of more pages is read no further, and said to be broken
+PAGES_MAX: Final = 10_000
+_BULK: Final = sdk.Priority.BULK
+_FEEDS: Final = {
+    sdk.OrderFeed.CHANGES: (MOD_TIME, sdk.Priority.READ),
+    sdk.OrderFeed.OPEN: (CREATE_TIME, _BULK),
+    sdk.OrderFeed.HISTORY: (CREATE_TIME, _BULK),
+    sdk.OrderFeed.SWEEP: (CREATE_TIME, _BULK),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cursor:
+    """How far a feed is read; all times are texts in the channel's clock."""
+
+    #: everything up to here was read by a complete pass
+    watermark: str | None = None
+    #: the running pass: the window it pages, where the whole pass ends, the page to come
+    start: str | None = None
+    until: str | None = None
+    end: str | None = None
+    page: int = 1
+    #: how many orders the window held when it was last asked
+    total: int = 0
+
+
+class OrderReader:
+    """Reads feeds and single orders through a client."""
+
+    def __init__(self, client: Client, *, lag_seconds: float, overlap_seconds: float) -> None:
+        self._client = client
+        self._level: str = client.level
+        self._lag = timedelta(seconds=lag_seconds)
+        # What became visible late was visible within the lag, so a pass reaches back that far.
+        self._overlap = timedelta(seconds=max(overlap_seconds, lag_seconds))
+        self.per_page = render.ORDERS_PER_PAGE
+
+    def page(self, feed: sdk.OrderFeed, cursor: str | None, since: datetime) -> sdk.OrderPage:
+        """The next page of `feed`."""
+        field, priority = _FEEDS[feed]
+        place = _read_cursor(cursor)
+        if place.start is None:
+            place = self._begin(place, feed, since)
+            if place.start is None:  # all of it is younger than the lag
+                return sdk.OrderPage(orders=(), cursor=_write_cursor(place), is_last=True)
+        window = _window(field, place)
+        body = render.list_orders(window, place.page, self.per_page)
+        answer = self._client.attempt(TradingCall(name=CALL, body=body), priority=priority)
+        if place.page > 1 and are_all(answer.errors, NO_PAGE_CODES):
+            # The list has become shorter than that: it is read once more from its first page.
+            place = replace(place, until=render.stamp(window.until), page=1, total=0)
+            return sdk.OrderPage(orders=(), cursor=_write_cursor(place), is_last=False)
+        if not answer.is_clean:
+            raise refusal(CALL, answer.errors, is_write=False)
+        nodes = _orders(answer)
+        is_last, following = self._follow(place, answer, field, count=len(nodes))
+        if feed is sdk.OrderFeed.OPEN:
+            nodes = [order for order in nodes if not parse.is_finished(order)]
+        orders = tuple(self._raw(order.text("OrderID") or "", order) for order in nodes)
+        return sdk.OrderPage(orders=orders, cursor=_write_cursor(following), is_last=is_last)
+
+    def by_id(self, channel_order_ids: Sequence[str]) -> tuple[sdk.RawOrder, ...]:
+        """The orders as they are now, each under the id it was asked for by."""
+        found = self.nodes(channel_order_ids, sdk.Priority.READ)
+        return tuple(
+            self._raw(one, found[one])
+            if one in found
+            else sdk.RawOrder(channel_order_id=one, payload=b"", is_gone=True)
+            for one in channel_order_ids
+        )
+
+    def nodes(self, order_ids: Sequence[str], priority: sdk.Priority) -> dict[str, Node]:
+        """Orders by the id asked for, which eBay may answer with another one."""
+        asked = [one for one in dict.fromkeys(order_ids) if is_order_id(one)]
+        if not asked:
+            return {}
+        answered = self._ask(asked, priority)
+        found = {one: node for one in asked if (node := _known_as(one, answered)) is not None}
+        missing = [one for one in asked if one not in found]
+        is_strange = any(node not in found.values() for node in answered)
+        for one in missing if is_strange else ():
+            # An order came back that names none of the ids: ask for each alone, to tell whose.
+            alone = answered if len(asked) == 1 else self._ask([one], priority)
+            if len(alone) == 1:
+                found[one] = alone[0]
+        return found
+
+    def _ask(self, order_ids: Sequence[str], priority: sdk.Priority) -> list[Node]:
+        call = TradingCall(name=CALL, body=render.orders_by_id(order_ids))
+        return _orders(self._client.run(call, priority=priority))
+
+    def _begin(self, place: Cursor, feed: sdk.OrderFeed, since: datetime) -> Cursor:
+        now = self._client.now()
+        start = since
+        if feed is sdk.OrderFeed.CHANGES and place.watermark is not None:
+            start = moment(place.watermark) - self._overlap
+        start = max(start, now - OLDEST)
+        end = now - self._lag
+        if start >= end:
+            return place
+        return replace(place, start=render.stamp(start), end=render.stamp(end))
+
+    def _follow(
+        self, place: Cursor, answer: Answer, field: str, *, count: int
+    ) -> tuple[bool, Cursor]:
+        """Where to go on after a page, and whether the pass is over."""
+        window = _window(field, place)
+        place = replace(place, until=render.stamp(window.until))
+        if place.page == 1:
+            # Never beyond what eBay's own clock allows, whatever ours says.
+            place = replace(place, end=_earlier(place.end, render.stamp(answer.at - self._lag)))
+        total = _total(answer)
+        lost = place.total - total
+        if lost > 0 and place.page > 1:
+            back = -(-lost // self.per_page)
+            return False, replace(place, page=max(1, place.page - back), total=total)
+        if answer.root.text("HasMoreOrders") == "true":
+            if place.page >= PAGES_MAX or not count:
+                raise sdk.ChannelDown(f"{CALL}: page {place.page} promises more and never ends")
+            return False, replace(place, page=place.page + 1, total=total)
+        assert place.end is not None, "a running pass knows its end"
+        if window.until < moment(place.end):
+            done = render.stamp(window.until)
+            return False, replace(place, start=done, until=None, page=1, total=0)
+        return True, Cursor(watermark=_later(place.watermark, place.end))
+
+    def _raw(self, order_id: str, order: Node) -> sdk.RawOrder:
+        payload = wrap(parse.ENVELOPE, {"compatibilityLevel": self._level}, order)
+        return sdk.RawOrder(channel_order_id=order_id, payload=payload)
+
+
+def _orders(answer: Answer) -> list[Node]:
+    if answer.root.find("OrderArray") is None:
+        counted = answer.root.text("ReturnedOrderCountActual")
+        if "0" not in (counted, answer.root.text("PaginationResult/TotalNumberOfEntries")):
+            # An answer that does not even count its orders: no cursor may pass it.
+            raise sdk.ChannelDown(f"{CALL}: eBay answered without orders")
+    return answer.root.all("OrderArray/Order")
+
+
+def _known_as(order_id: str, orders: Sequence[Node]) -> Node | None:
+    """The order that goes by `order_id`; an unpaid order of one line goes by its line's id."""
+    for order in orders:
+        if order_id in parse.order_ids(order):
+            return order
+    for order in orders:
+        if order_id in {parse.line_id(line) for line in order.all(parse.LINES)}:
+            return order
+    return None
+
+
+def _window(field: str, place: Cursor) -> render.Window:
+    assert place.start is not None, "a running pass knows its window"
+    assert place.end is not None, "a running pass knows its end"
+    start = moment(place.start)
+    if place.until is not None:
+        return render.Window(field=field, start=start, until=moment(place.until))
+    return render.Window(field=field, start=start, until=min(start + SLICES[field], _end(place)))
+
+
+def _end(place: Cursor) -> datetime:
+    return moment(place.end or "")
+
+
+def _total(answer: Answer) -> int:
+    text = answer.root.text("PaginationResult/TotalNumberOfEntries") or "0"
+    if not (text.isascii() and text.isdecimal()):
+        raise sdk.BadPayload(f"{CALL}: a number of orders of {text[:40]!r}")
+    return int(text)
+
+
+def _earlier(one: str | None, other: str) -> str:
+    return other if one is None else min(one, other, key=moment)
+
+
+def _later(one: str | None, other: str) -> str:
+    return other if one is None else max(one, other, key=moment)
+
+
+def _read_cursor(cursor: str | None) -> Cursor:
+    if cursor is None:
+        return Cursor()
+    try:
+        fields: Mapping[str, Any] = read_json(cursor.encode())
+        return Cursor(**fields)
+    except TypeError as error:
+        raise sdk.BadPayload(f"this is no cursor of ours: {cursor[:200]!r}") from error
+
+
+def _write_cursor(place: Cursor) -> str:
+    return json.dumps({name: value for name, value in asdict(place).items() if value})

@@ -1,0 +1,199 @@
+"""What is asked of eBay, written as the children of a Trading request, or as JSON. Pure.
+
+Elements stand in the order of the schema, texts are escaped: the SDK's own writer does neither.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final, TypeAlias
+
+from lxml import etree
+
+from oms_sync.sdk import MappingTable, OutgoingPackage, Rejected
+
+#: an element: its name and its text, or its name and its children
+Element: TypeAlias = "tuple[str, str | Sequence[Element]]"
+
+ORDERS_PER_PAGE: Final = 100
+LISTINGS_PER_PAGE: Final = 200
+CARRIER_FALLBACK: Final = "Other"
+_LANGUAGE: Final[Element] = ("ErrorLanguage", "en_US")
+_ALL: Final[Element] = ("DetailLevel", "ReturnAll")
+_NOT_ALPHANUMERIC: Final = re.compile("[^0-9A-Za-z]")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """A span of time orders are listed by."""
+
+    #: "ModTime" or "CreateTime"; of two of them eBay ignores one, so there is only one
+    field: str
+    start: datetime
+    until: datetime
+
+
+def list_orders(window: Window, page: int, per_page: int = ORDERS_PER_PAGE) -> str:
+    """Children of GetOrders for one page of a window, oldest change first."""
+    pages: Element = ("Pagination", [("EntriesPerPage", str(per_page)), ("PageNumber", str(page))])
+    span: list[Element] = [
+        (f"{window.field}From", stamp(window.start)),
+        (f"{window.field}To", stamp(window.until)),
+    ]
+    order: list[Element] = [("OrderRole", "Seller"), ("OrderStatus", "All"), pages]
+    # The schema has creation before the page, and modification behind it.
+    middle = [*span, *order] if window.field == "CreateTime" else [*order, *span]
+    return _body(_ALL, _LANGUAGE, *middle, ("SortingOrder", "Ascending"))
+
+
+def orders_by_id(order_ids: Iterable[str]) -> str:
+    """Children of GetOrders for single orders; eBay ignores every other filter beside ids."""
+    ids: list[Element] = [("OrderID", each) for each in order_ids]
+    return _body(_ALL, _LANGUAGE, ("OrderIDArray", ids))
+
+
+def active_listings(page: int, per_page: int = LISTINGS_PER_PAGE) -> str:
+    """Children of GetMyeBaySelling for one page of what is on sale, oldest first."""
+    pages: Element = ("Pagination", [("EntriesPerPage", str(per_page)), ("PageNumber", str(page))])
+    # Sorted by their start, new listings come last and move nothing.
+    wanted: list[Element] = [("Include", "true"), ("Sort", "StartTime"), pages]
+    return _body(_LANGUAGE, ("ActiveList", wanted), ("HideVariations", "false"))
+
+
+def one_listing(item_id: str) -> str:
+    """Children of GetItem."""
+    return _body(_LANGUAGE, ("ItemID", item_id))
+
+
+def who_we_are() -> str:
+    """Children of GetUser."""
+    return _body(_LANGUAGE)
+
+
+def preferences() -> str:
+    """Children of GetUserPreferences: whether a listing may stand at 0."""
+    unwanted: list[Element] = [
+        (f"Show{name}", "false")
+        for name in (
+            "BidderNoticePreferences",
+            "CombinedPaymentPreferences",
+            "SellerPaymentPreferences",
+            "SellerProfilePreferences",
+        )
+    ]
+    return _body(_LANGUAGE, *unwanted, ("ShowOutOfStockControlPreference", "true"))
+
+
+def quantities(nodes: Iterable[tuple[str, str | None, int]]) -> str:
+    """Children of ReviseInventoryStatus: ItemID, SKU of a variation, units on sale from now on."""
+    return _body(
+        _LANGUAGE,
+        *(
+            (
+                "InventoryStatus",
+                [
+                    *([("SKU", sku)] if sku else []),
+                    ("ItemID", item_id),
+                    ("Quantity", str(quantity)),
+                ],
+            )
+            for item_id, sku, quantity in nodes
+        ),
+    )
+
+
+def shipped(line_id: str, shipped_at: datetime, tracking: Iterable[tuple[str, str]]) -> str:
+    """Children of CompleteSale for one line; `tracking` is complete, for it replaces the old."""
+    details: list[Element] = [
+        (
+            "ShipmentTrackingDetails",
+            [("ShippingCarrierUsed", carrier), ("ShipmentTrackingNumber", number)],
+        )
+        for carrier, number in tracking
+    ]
+    return _body(
+        _LANGUAGE,
+        ("Shipped", "true"),
+        ("Shipment", [("ShippedTime", stamp(shipped_at)), *details]),
+        ("OrderLineItemID", line_id),
+    )
+
+
+def price_quantity(sku: str, quantity: int, offer_ids: Sequence[str]) -> dict[str, Any]:
+    """The payload of bulk_update_price_quantity for one SKU.
+
+    What is listed is the lower of the two numbers, so both are set.
+    """
+    wanted: dict[str, Any] = {"sku": sku, "shipToLocationAvailability": {"quantity": quantity}}
+    if offer_ids:
+        wanted["offers"] = [{"offerId": each, "availableQuantity": quantity} for each in offer_ids]
+    return {"requests": [wanted]}
+
+
+def plain_number(number: str | None) -> str:
+    """A tracking number as eBay takes it: letters and digits alone."""
+    return _NOT_ALPHANUMERIC.sub("", number or "")
+
+
+def tracking_of(
+    packages: Iterable[OutgoingPackage], carriers: MappingTable
+) -> dict[str, tuple[str, str]]:
+    """Each package's own number → carrier and number for eBay: always both, or neither."""
+    names = carriers.reverse().entries
+    return {
+        package.tracking_number: (names.get(package.carrier, CARRIER_FALLBACK), number)
+        for package in packages
+        if package.tracking_number and (number := plain_number(package.tracking_number))
+    }
+
+
+def complete_set(
+    known: Iterable[tuple[str, str]], new: Iterable[tuple[str, str]]
+) -> list[tuple[str, str]]:
+    """Every tracking of a line, those already there first, each number once."""
+    by_number: dict[str, tuple[str, str]] = {}
+    for carrier, number in (*known, *new):
+        by_number.setdefault(number, (carrier, number))
+    return list(by_number.values())
+
+
+def stamp(instant: datetime) -> str:
+    """An instant as eBay writes them, cut off at milliseconds and never rounded up."""
+    whole = instant.astimezone(UTC)
+    return f"{whole:%Y-%m-%dT%H:%M:%S}.{whole.microsecond // 1000:03d}Z"
+
+
+def subscription(topic: str, destination_id: str) -> Mapping[str, Any]:
+    """The payload that subscribes to a topic of the Notification API."""
+    payload = {"format": "JSON", "schemaVersion": "1.0", "deliveryProtocol": "HTTPS"}
+    return {
+        "topicId": topic,
+        "destinationId": destination_id,
+        "status": "ENABLED",
+        "payload": payload,
+    }
+
+
+def destination(name: str, url: str, verification_token: str) -> Mapping[str, Any]:
+    """The payload that makes or mends a destination of the Notification API."""
+    delivery = {"endpoint": url, "verificationToken": verification_token}
+    return {"name": name, "status": "ENABLED", "deliveryConfig": delivery}
+
+
+def _body(*elements: Element) -> str:
+    try:
+        written = (etree.tostring(_build(each), encoding="unicode") for each in elements)
+        return "".join(written)
+    except ValueError as error:  # a character XML cannot carry
+        raise Rejected(f"this cannot be written to eBay: {error}") from error
+
+
+def _build(element: Element) -> etree._Element:
+    name, content = element
+    built = etree.Element(name)
+    if isinstance(content, str):
+        built.text = content
+    else:
+        built.extend([_build(each) for each in content])
+    return built

@@ -1,0 +1,161 @@
+"""The sandbox as a whole: one ASGI application that is a seller's account and its controls."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from starlette.applications import Starlette
+
+from connectors.ebay.sandbox.books import Books
+from connectors.ebay.sandbox.complete import CompleteSale
+from connectors.ebay.sandbox.extra_controls import extra_routes
+from connectors.ebay.sandbox.limits import Limits
+from connectors.ebay.sandbox.notifications import Notifications
+from connectors.ebay.sandbox.pushes import Pushes
+from connectors.ebay.sandbox.rest import Rest
+from connectors.ebay.sandbox.rest_account import AnalyticsDoors
+from connectors.ebay.sandbox.rest_fulfilment import FulfilmentDoors
+from connectors.ebay.sandbox.rest_inventory import InventoryDoors
+from connectors.ebay.sandbox.sales import SellerSales
+from connectors.ebay.sandbox.tokens import Tokens
+from connectors.ebay.sandbox.trading import WRITES, Trading
+from oms_sync.sdk.sandbox import (
+    FaultSwitches,
+    Now,
+    Refusal,
+    Sandbox,
+    SandboxOptions,
+    buyers,
+    control_routes,
+    refusal_response,
+)
+from oms_sync.sdk.sandbox_store import Store
+from oms_sync.sdk.sandbox_wire import (
+    WIRE_FAULTS,
+    Call,
+    Courier,
+    Receive,
+    Reply,
+    Send,
+    Wire,
+    read_request,
+    send_reply,
+)
+
+FAULTS: Final = (
+    *WIRE_FAULTS,
+    *"F07 F08 F09 F11 F12 F13 F14 F15 F17 F18 F22 F26 F33 F41 F42 F50".split(),
+)
+LEVEL: Final = 1423
+TOPICS: Final = ("ORDER_CONFIRMATION",)
+_TRADING_PATH: Final = "/ws/api.dll"
+_TOKEN_PATH: Final = "/identity/v1/oauth2/token"  # noqa: S105 - a path
+_CONTROL_PATH: Final = "/_sandbox/"
+#: where nobody listens: a caller that follows redirects gets no further
+_ELSEWHERE: Final = "http://127.0.0.1:9/ws/api.dll"
+
+
+def create_sandbox(options: SandboxOptions, *, now: Now | None = None) -> Sandbox:
+    """The connector's `sandbox` factory."""
+    return EbaySandbox(options, now or (lambda: datetime.now(UTC)))
+
+
+class EbaySandbox:
+    """A seller on loopback; see `oms_sync.sdk.sandbox.Sandbox`."""
+
+    def __init__(self, options: SandboxOptions, now: Now) -> None:
+        self.options = options
+        self.faults = FaultSwitches(FAULTS, seed=options.seed, stream=options.account)
+        self.store = Store(options, self.faults, now)
+        self._courier = Courier(options)
+        self.books = Books(self.store)
+        self.sales = SellerSales(self.books)
+        self.tokens, self.limits = Tokens(self.store), Limits(self.store)
+        limits = self.limits
+        complete = CompleteSale(self.books, self.sales)
+        self.trading = Trading(self.books, self.tokens, limits, complete)
+        self.pushes = Pushes(self.books, self._courier)
+        self._notifications = Notifications(self.store, self.pushes)
+        self._rest = Rest(
+            self.store,
+            self.tokens,
+            limits,
+            (
+                *InventoryDoors(self.books).doors,
+                *FulfilmentDoors(self.books).doors,
+                *self._notifications.doors,
+                *AnalyticsDoors(limits).doors,
+            ),
+        )
+        self._wire = Wire(self.faults, options)
+        self._controls = Starlette(
+            routes=[*extra_routes(self.sales), *control_routes(self.sales, self.faults, options)],
+            exception_handlers={Refusal: refusal_response},
+            lifespan=self._lifespan,
+        )
+        if options.public_hub:
+            hub = options.public_hub.rstrip("/")
+            self.pushes.configure(f"{hub}/webhooks/{options.account}", TOPICS)
+
+    @property
+    def app(self) -> Any:
+        return self
+
+    @asynccontextmanager
+    async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
+        async with self._courier.running(), buyers(self.sales, self.options):
+            yield
+
+    def truth(self) -> dict[str, Any]:
+        return self.sales.truth()
+
+    def account_entry(self) -> dict[str, Any]:
+        secret, options = self.store.secret, self.options
+        settings: dict[str, Any] = {name: secret(name) for name in ("app_id", "dev_id", "cert_id")}
+        settings |= {"ru_name": "Sandbox_Seller-Sandbox-hub", "site_id": 0}
+        settings |= {"refresh_token": self.tokens.refresh_token, "compatibility_level": LEVEL}
+        settings |= {"marketplace_id": "EBAY_US", "visibility_lag_seconds": options.lag_seconds}
+        settings |= {"verification_token": secret("verification_token")}
+        entry: dict[str, Any] = {"name": options.account, "connector": "ebay", "mode": "live"}
+        entry |= {"endpoint": options.base_url, "poll_seconds": 1, "settings": settings}
+        return entry
+
+    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
+        path = scope.get("path", "")
+        if scope["type"] != "http" or path.startswith(_CONTROL_PATH):
+            await self._controls(scope, receive, send)
+            return
+        body = await read_request(receive)
+        if body is None:
+            await send_reply(send, Reply(status=413, body=b""))
+            return
+        headers = {name.decode().lower(): value.decode() for name, value in scope["headers"]}
+        if scope["method"] == "POST" and path.endswith(_TOKEN_PATH):
+            with self.store.act():
+                granted = self.tokens.grant(body, headers)
+            await send_reply(send, granted)
+            return
+        call = await self._call(scope, headers, body)
+        if call is None:
+            await send_reply(send, Reply(status=404, body=b'{"errors": []}'))
+        elif self.faults.fires("F50"):
+            moved = (("location", _ELSEWHERE),)
+            await send_reply(send, Reply(status=307, body=b"", headers=moved))
+        else:
+            await self._wire.answer(call, receive, send)
+
+    async def _call(self, scope: Any, headers: dict[str, str], body: bytes) -> Call | None:
+        """The request, ready to be worked off; None when there is nothing at its path."""
+        path, method = scope["path"], scope["method"]
+        if method == "POST" and path.endswith(_TRADING_PATH):
+            is_write = headers.get("x-ebay-api-call-name") in WRITES
+            return Call(work=lambda: self.trading.answer(headers, body), is_write=is_write)
+        found = self._rest.find(method, path)
+        if found is None:
+            return None
+        await self._notifications.challenge(found[0].name, body)
+        query = scope.get("query_string", b"").decode()
+        is_write = method != "GET"
+        work = self._rest.answer
+        return Call(work=lambda: work(found, headers, (query, body)), is_write=is_write)

@@ -1,0 +1,71 @@
+"""The Fulfilment API: one order by id. Orders whose payment is pending do not exist here."""
+
+from typing import Any, Final
+
+from connectors.ebay.sandbox.books import Books, Sheet, is_cancelled, is_gone, subtotal
+from connectors.ebay.sandbox.markup import CURRENCY, stamp
+from connectors.ebay.sandbox.rest import USER, RestCall, make_door, show
+from connectors.ebay.sandbox.wrongs import RestError
+from oms_sync.sdk.sandbox_records import Line, Order
+from oms_sync.sdk.sandbox_wire import Reply
+
+#: a numeric id of its own, beside the OrderLineItemID
+_LINE_PREFIX: Final = "10"
+
+
+def rest_line_id(line: Line) -> str:
+    """`lineItemId`: not the OrderLineItemID."""
+    return f"{_LINE_PREFIX}{line.id}"
+
+
+class FulfilmentDoors:
+    """The operations."""
+
+    def __init__(self, books: Books) -> None:
+        self._books, self._store = books, books.store
+        where = "GET /sell/fulfillment/v1/order/{order}"
+        self.doors = (make_door("getOrder", where, self._get, ("sell", "fulfillment"), USER),)
+
+    def _order(self, call: RestCall) -> tuple[Order, Sheet]:
+        """Orders whose payment is pending do not exist here."""
+        order = self._books.find(call.path[0])
+        if order is None or not order.is_paid or order.visible_at > self._store.now():
+            raise RestError(32100)
+        return order, self._books.sheets[order.id]
+
+    def _get(self, call: RestCall) -> Reply:
+        order, sheet = self._order(call)
+        items = subtotal(order, sheet)
+        cancelled = is_cancelled(order)
+        lines = [line for line in order.lines if cancelled or not is_gone(line)]
+        shipped = [line for line in lines if line.id in sheet.shipped_at]
+        state = "NOT_STARTED" if not shipped else "IN_PROGRESS"
+        shown: dict[str, Any] = {"orderId": sheet.name, "legacyOrderId": sheet.name}
+        shown |= {"creationDate": stamp(order.created_at)}
+        shown |= {"lastModifiedDate": stamp(order.updated_at)}
+        shown |= {"orderFulfillmentStatus": "FULFILLED" if shipped == lines else state}
+        shown |= {"orderPaymentStatus": _payment(order), "sellerId": self._store.options.account}
+        shown |= {"buyer": {"username": f"buyer_{order.number}"}}
+        shown |= {"pricingSummary": {"priceSubtotal": _amount(items)}}
+        cancel = "CANCELED" if cancelled else "NONE_REQUESTED"
+        shown |= {"cancelStatus": {"cancelState": cancel, "cancelRequests": []}}
+        return show(200, shown | {"lineItems": [self._line(sheet, line) for line in lines]})
+
+    def _line(self, sheet: Sheet, line: Line) -> dict[str, Any]:
+        units, is_shipped = sheet.purchased[line.id], line.id in sheet.shipped_at
+        state = "FULFILLED" if is_shipped else "NOT_STARTED"
+        item, _, _ = self._books.line_name(line).partition("-")
+        shown = {"lineItemId": rest_line_id(line), "legacyItemId": item, "quantity": units}
+        shown |= {"sku": line.variant.sku, "title": line.variant.title}
+        cost = _amount(line.variant.price * units)
+        return shown | {"lineItemCost": cost, "lineItemFulfillmentStatus": state}
+
+
+def _payment(order: Order) -> str:
+    if is_cancelled(order):
+        return "FULLY_REFUNDED"
+    return "PARTIALLY_REFUNDED" if order.refunds else "PAID"
+
+
+def _amount(amount: Any) -> dict[str, str]:
+    return {"value": f"{amount:.2f}", "currency": CURRENCY}

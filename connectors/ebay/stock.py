@@ -1,0 +1,363 @@
+"""Quantities: discovering listings, looking, and setting absolute numbers.
+
+Looking is paid from a few thousand calls a day, so it takes whichever is cheaper: one call per
+listing, or pages of everything on sale. Of one listing there is never more than one revision under
+way.
+"""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from connectors.ebay import render
+from connectors.ebay.client import Answer, Client
+from connectors.ebay.faults import (
+    BY_REST_CODE,
+    NO_CHANGE_CODES,
+    NOT_FOUND_CODES,
+    STATUS_BROKEN,
+    STATUS_OK,
+    Fault,
+    are_all,
+    refusal,
+)
+from connectors.ebay.ids import ListingName, read_listing_id
+from connectors.ebay.listings import Shown, offered, read_page, shown
+from connectors.ebay.rest import STATUS_NOT_FOUND, RestCall, errors_text
+from connectors.ebay.trading import TradingCall
+from oms_sync import sdk
+
+NODES_MAX: Final = 4
+#: listings that were to be on a page and were not are asked for singly, up to so many
+STRAGGLERS_MAX: Final = 20
+#: so few listings are cheaper asked for singly than by a first page
+SINGLY_MAX: Final = 2
+#: how long an answer to "may a listing stand at 0" is believed
+YES_SECONDS: Final = 3600.0
+NO_SECONDS: Final = 300.0
+BY_REST_MAX: Final = 100_000
+OFFERS_MAX: Final = 25
+_LOOK: Final = "GetItem"
+_PUSH: Final = "ReviseInventoryStatus"
+_BY_REST: Final = "/sell/inventory/v1"
+_READ: Final = sdk.Priority.READ
+_WRITE: Final = sdk.Priority.WRITE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Node:
+    """One entry of a batch, as eBay names it."""
+
+    entry: sdk.StockPush
+    name: ListingName
+
+    @property
+    def key(self) -> str:
+        return self.entry.channel_listing_id
+
+    @property
+    def sku(self) -> str:
+        return self.name.sku or self.entry.channel_sku
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Verdict:
+    outcome: sdk.PushOutcome
+    reason: str = ""
+
+
+_APPLIED: Final = _Verdict(outcome=sdk.PushOutcome.APPLIED)
+
+
+class StockDesk:
+    """Everything about quantities for one account."""
+
+    def __init__(self, client: Client, clock: sdk.Clock, marketplace_id: str) -> None:
+        self._client, self._clock, self._marketplace = client, clock, marketplace_id
+        self.per_page = render.LISTINGS_PER_PAGE
+        self._revising, self._lock = threading.Lock(), threading.Lock()
+        #: listings Trading may not revise; what a restart forgets is learnt again by one refusal
+        self._by_rest: OrderedDict[str, None] = OrderedDict()
+        self._zero: tuple[bool, float] | None = None
+
+    # --- looking ---------------------------------------------------------------------------------
+
+    def listings(self, cursor: str | None) -> sdk.ListingPage:
+        """The next page of everything on sale."""
+        page = int(cursor) if cursor else 1
+        found = read_page(self._client, page, self.per_page, sdk.Priority.BULK)
+        is_zero_allowed = not found.listings or self.is_zero_allowed()
+        return sdk.ListingPage(
+            listings=tuple(offered(one, is_zero_allowed=is_zero_allowed) for one in found.listings),
+            cursor=str(page + 1) if page < found.pages else None,
+        )
+
+    def read(self, channel_listing_ids: Sequence[str]) -> sdk.StockReading:
+        """What eBay shows; ended and unknown listings are absent."""
+        asked = set(channel_listing_ids)
+        names = (read_listing_id(one) for one in channel_listing_ids)
+        missing = dict.fromkeys(name.item_id for name in names if name)
+        seen: list[Shown] = []
+        times: list[datetime] = []
+        if len(missing) > SINGLY_MAX:
+            self._read_pages(missing, seen, times)
+        for item_id in missing:
+            answer, found = self._read_one(item_id)
+            seen += found
+            times.append(answer.at)
+        quantities = {
+            one.channel_listing_id: one.quantity
+            for one in seen
+            if one.channel_listing_id in asked and one.is_active and one.quantity is not None
+        }
+        return sdk.StockReading(
+            quantities=quantities, read_at=min(times, default=self._client.now())
+        )
+
+    def _read_pages(
+        self, missing: dict[str, None], seen: list[Shown], times: list[datetime]
+    ) -> None:
+        """Take listings off `missing` page by page, as long as that is the cheaper way."""
+        page, pages = 1, 1
+        while page <= pages and pages - page < len(missing):
+            found = read_page(self._client, page, self.per_page, _READ)
+            times.append(found.answer.at)
+            seen += found.listings
+            for one in found.listings:
+                missing.pop(one.item_id, None)
+            page, pages = page + 1, found.pages
+        if page > pages:
+            # Not on any page: ended, or slipped to a page already read while another one ended.
+            for item_id in list(missing)[STRAGGLERS_MAX:]:
+                del missing[item_id]
+
+    def _read_one(self, item_id: str) -> tuple[Answer, list[Shown]]:
+        call = TradingCall(name=_LOOK, body=render.one_listing(item_id))
+        answer = self._client.attempt(call, priority=_READ)
+        if answer.is_clean:
+            found = answer.root.find("Item")
+            if found is None:
+                raise sdk.BadPayload(f"{_LOOK}: the answer shows no listing")
+            return answer, shown(found)
+        if are_all(answer.errors, NOT_FOUND_CODES):
+            return answer, []
+        raise refusal(_LOOK, answer.errors, is_write=False)
+
+    def is_zero_allowed(self) -> bool:
+        """Whether a listing may stand at 0 without ending; asked before the first zero is sent."""
+        with self._lock:
+            now = self._clock.monotonic()
+            if self._zero is None or now >= self._zero[1]:
+                call = TradingCall(name="GetUserPreferences", body=render.preferences())
+                answer = self._client.run(call, priority=_READ)
+                is_allowed = answer.root.text("OutOfStockControlPreference") == "true"
+                self._zero = (is_allowed, now + (YES_SECONDS if is_allowed else NO_SECONDS))
+            return self._zero[0]
+
+    # --- setting ---------------------------------------------------------------------------------
+
+    def push(self, batch: sdk.StockBatch) -> tuple[sdk.PushResult, ...]:
+        """Set all quantities of `batch`; each entry has its own outcome."""
+        if len(batch.entries) > NODES_MAX:
+            raise sdk.Bug(f"{_PUSH} takes {NODES_MAX} quantities, not {len(batch.entries)}")
+        with self._revising:
+            verdicts, nodes = self._sort(batch.entries)
+            by_trading = [node for node in nodes if node.name.item_id not in self._by_rest]
+            at = self._client.now()
+            if by_trading:
+                answer, judged = self._revise(by_trading)
+                verdicts |= judged
+                at = answer.at
+            by_rest = [node for node in nodes if node.key not in verdicts]
+            for node in by_rest:
+                verdicts[node.key] = self._set_by_rest(node, is_alone=len(batch.entries) == 1)
+            at = self._client.now() if by_rest else at
+        return tuple(
+            sdk.PushResult(
+                channel_listing_id=entry.channel_listing_id,
+                outcome=verdicts[entry.channel_listing_id].outcome,
+                applied_at=at,
+                reason=verdicts[entry.channel_listing_id].reason,
+            )
+            for entry in batch.entries
+        )
+
+    def _sort(self, entries: Sequence[sdk.StockPush]) -> tuple[dict[str, _Verdict], list[_Node]]:
+        """Entries that cannot be sent at all, with the reason; and those that can."""
+        refused: dict[str, _Verdict] = {}
+        nodes: list[_Node] = []
+        for entry in entries:
+            name = read_listing_id(entry.channel_listing_id)
+            if name is None:
+                refused[entry.channel_listing_id] = _refused(
+                    "eBay has no such listing: discover listings again"
+                )
+            elif name.is_variation and not name.sku:
+                refused[entry.channel_listing_id] = _refused(
+                    "the variation has no SKU: give it one at eBay, then discover listings again"
+                )
+            elif entry.quantity == 0 and not self.is_zero_allowed():
+                refused[entry.channel_listing_id] = _refused(
+                    "out-of-stock control is off at eBay: a quantity of 0 would end the listing, "
+                    "or remove the variation; switch it on in eBay's selling preferences"
+                )
+            else:
+                nodes.append(_Node(entry=entry, name=name))
+        return refused, nodes
+
+    def _revise(self, nodes: Sequence[_Node]) -> tuple[Answer, dict[str, _Verdict]]:
+        body = render.quantities(
+            (node.name.item_id, node.name.sku, node.entry.quantity) for node in nodes
+        )
+        call = TradingCall(name=_PUSH, body=body, is_write=True)
+        answer = self._client.attempt(call, priority=_WRITE)
+        verdicts = _judge(answer, nodes)
+        for node in nodes:
+            if node.key not in verdicts:
+                self._by_rest[node.name.item_id] = None
+        while len(self._by_rest) > BY_REST_MAX:
+            self._by_rest.popitem(last=False)
+        return answer, verdicts
+
+    def _set_by_rest(self, node: _Node, *, is_alone: bool) -> _Verdict:
+        """One SKU of a listing that the Inventory API owns."""
+        if not node.sku:
+            return _refused("a listing of the Inventory API is written by its SKU, and has none")
+        try:
+            answer = self._client.rest.call(
+                RestCall(
+                    method="POST",
+                    path=f"{_BY_REST}/bulk_update_price_quantity",
+                    operation="inventory",
+                    payload=render.price_quantity(
+                        node.sku, node.entry.quantity, self._offers(node)
+                    ),
+                    is_write=True,
+                ),
+                priority=_WRITE,
+            )
+        except sdk.OutcomeUnknown as error:
+            return _Verdict(outcome=sdk.PushOutcome.UNKNOWN, reason=str(error))
+        except sdk.Rejected as error:
+            return _refused(str(error))
+        except (sdk.RetryLater, sdk.FixAccount) as error:
+            if is_alone:
+                raise
+            # Others of the batch are applied by now, and their outcomes must not be lost.
+            return _Verdict(outcome=sdk.PushOutcome.NOT_APPLIED, reason=str(error))
+        rows = answer.fields.get("responses")
+        return _judge_rows(rows if isinstance(rows, list) else (), node.sku)
+
+    def _offers(self, node: _Node) -> list[str]:
+        """The offers behind the listing: their quantity limits what is listed, too."""
+        query = {"sku": node.sku, "marketplace_id": self._marketplace, "limit": str(OFFERS_MAX)}
+        answer = self._client.rest.call(
+            RestCall(
+                method="GET",
+                path=f"{_BY_REST}/offer",
+                operation="inventory",
+                query=query,
+                allowed=frozenset({STATUS_NOT_FOUND}),
+            ),
+            priority=_WRITE,
+        )
+        offers = [each for each in answer.fields.get("offers") or () if each.get("offerId")]
+        item_id = node.name.item_id
+        ours = [each for each in offers if (each.get("listing") or {}).get("listingId") == item_id]
+        return [str(each["offerId"]) for each in ours or offers]
+
+
+def _judge(answer: Answer, nodes: Sequence[_Node]) -> dict[str, _Verdict]:
+    """What became of each node; those Trading may not revise are left out.
+
+    Matched by what eBay names, never by position. Raises Rejected where it refuses several without
+    saying which.
+    """
+    verdicts: dict[str, _Verdict] = {}
+    elsewhere: set[str] = set()
+    undecided: list[_Node] = []
+    unnamed = [f for f in answer.errors if not any(_names(f, node, nodes) for node in nodes)]
+    for node in nodes:
+        mine = [fault for fault in answer.errors if _names(fault, node, nodes)]
+        if len(nodes) == 1:
+            mine = list(answer.errors)
+        if any(fault.code == BY_REST_CODE for fault in mine):
+            elsewhere.add(node.key)
+        elif mine:
+            verdicts[node.key] = _failed(mine)
+        elif answer.ack != "Failure" and _is_done(answer, node, nodes):
+            verdicts[node.key] = _APPLIED
+        else:
+            undecided.append(node)
+    if unnamed and answer.ack == "Failure" and len(undecided) == len(nodes) > 1:
+        raise refusal(_PUSH, unnamed, is_write=True)
+    rest = _rest(answer, unnamed, len(undecided))
+    return verdicts | {node.key: rest for node in undecided if node.key not in elsewhere}
+
+
+def _rest(answer: Answer, unnamed: Sequence[Fault], count: int) -> _Verdict:
+    """The verdict on nodes the answer says nothing of."""
+    said = "; ".join(fault.reason for fault in unnamed)
+    if answer.ack == "Failure":
+        return _Verdict(outcome=sdk.PushOutcome.NOT_APPLIED, reason=said or "refused in company")
+    if unnamed and count == 1:
+        return _failed(unnamed)
+    if count == 1 and any(fault.code in NO_CHANGE_CODES for fault in answer.faults):
+        return _APPLIED
+    return _Verdict(outcome=sdk.PushOutcome.UNKNOWN, reason=said or "eBay does not mention it")
+
+
+def _is_done(answer: Answer, node: _Node, nodes: Sequence[_Node]) -> bool:
+    """True when the answer echoes the node, or warns that nothing had to change."""
+    if any(f.code in NO_CHANGE_CODES and _names(f, node, nodes) for f in answer.faults):
+        return True
+    is_only = [each.name.item_id for each in nodes].count(node.name.item_id) == 1
+    for echo in answer.root.all("InventoryStatus"):
+        # A listing without variations is echoed with an empty SKU, or with the seller's.
+        is_same = echo.text("SKU") == node.name.sku or (
+            is_only and (node.name.sku is None or echo.text("SKU") is None)
+        )
+        if is_same and echo.text("ItemID") == node.name.item_id:
+            return True
+    return False
+
+
+def _names(fault: Fault, node: _Node, nodes: Sequence[_Node]) -> bool:
+    """True when the fault's parameters name this node and no other."""
+    has_item, has_sku = node.name.item_id in fault.values, node.sku in fault.values
+    if has_item and [each.name.item_id for each in nodes].count(node.name.item_id) == 1:
+        return True
+    if not (node.sku and has_sku):
+        return False
+    return has_item or [each.sku for each in nodes].count(node.sku) == 1
+
+
+def _judge_rows(rows: Sequence[Mapping[str, Any]], sku: str) -> _Verdict:
+    """What the Inventory API answered for one SKU: a row each for its stock and its offers."""
+    mine = [row for row in rows if row.get("sku") in (sku, None)]
+    statuses = [row.get("statusCode") for row in mine]
+    if not mine or any(type(status) is not int for status in statuses):
+        return _Verdict(outcome=sdk.PushOutcome.UNKNOWN, reason="the answer does not mention it")
+    bad = [row for row in mine if row["statusCode"] not in STATUS_OK]
+    if not bad:
+        return _APPLIED
+    reason = "; ".join(errors_text(row) for row in bad)
+    if len(bad) < len(mine) or any(row["statusCode"] in STATUS_BROKEN for row in bad):
+        return _Verdict(outcome=sdk.PushOutcome.UNKNOWN, reason=reason)
+    return _refused(reason)
+
+
+def _failed(faults: Sequence[Fault]) -> _Verdict:
+    """The verdict on a node these faults are about; where eBay itself failed, only a look tells."""
+    is_broken = any(fault.is_broken for fault in faults)
+    return _Verdict(
+        outcome=sdk.PushOutcome.UNKNOWN if is_broken else sdk.PushOutcome.REJECTED,
+        reason="; ".join(fault.reason for fault in faults),
+    )
+
+
+def _refused(reason: str) -> _Verdict:
+    return _Verdict(outcome=sdk.PushOutcome.REJECTED, reason=reason)
