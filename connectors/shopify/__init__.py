@@ -9,7 +9,7 @@ CONNECTOR = Connector(
         id="shopify",
         label="Shopify",
         docs_url="https://shopify.dev/docs/api/admin-graphql",
-        capabilities=frozenset(Capability),
+        capabilities=frozenset(Capability) - {Capability.PULL_NOTIFICATIONS},
         mappings=("mappings", "shopify"),
         rate_limits=(RateLimit(operation="graphql", capacity=2000, refill_per_second=100),),
         poll_seconds=60,
@@ -27,4 +27,5 @@ CONNECTOR = Connector(
     open="connectors.shopify.session:open_session",
     webhook="connectors.shopify.webhook:WEBHOOK",
     sandbox="connectors.shopify.sandbox.app:create_sandbox",
+    contract="connectors.shopify.sandbox.driver:start_shop",
 )

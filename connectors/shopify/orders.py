@@ -91,8 +91,7 @@ class OrderReader:
         place = _advance(place, listed, _FIELDS[sorted_by], answer.at)
         is_last, following = place.start is None, _write_cursor(place)
         if is_endless:
-            settled_by = answer.at - SETTLED_AFTER
-            known = {one: at for one, at in named.items() if at <= settled_by}
+            known = {one: at for one, at in named.items() if at <= answer.at - SETTLED_AFTER}
             self._stored.hand_out(following, _as_listed(orders, known))
         return sdk.OrderPage(orders=orders, cursor=following, is_last=is_last)
 
@@ -196,9 +195,7 @@ def _as_listed(
 ) -> dict[str, datetime]:
     """Those that were read whole, and as new as the list said: a read may be behind the list."""
     found: dict[str, datetime] = {}
-    for raw in orders:
-        if raw.is_gone or raw.channel_order_id not in listed:
-            continue
+    for raw in (one for one in orders if one.channel_order_id in listed and not one.is_gone):
         envelope = json.loads(raw.payload)
         changed_at = moment(envelope["order"]["updatedAt"])
         if envelope["is_complete"] and changed_at == listed[raw.channel_order_id]:

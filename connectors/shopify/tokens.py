@@ -1,22 +1,16 @@
-"""The shop's access token: a static one, or one granted to the app and renewed early.
+"""The shop's access token: a static one, or one granted to the app and renewed early."""
 
-One refresher at a time, also across processes; a new token is stored before it is used.
-"""
-
-import threading
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 from urllib.parse import urlencode
 
 from connectors.shopify.faults import raise_for_status
 from connectors.shopify.wire import Wire
-from oms_sync.sdk import AuthFailed, BadPayload, OpenRequest
+from oms_sync.sdk import AuthFailed, OpenRequest
+from oms_sync.sdk.granted_token import Grant, GrantedToken, read_grant
 from oms_sync.sdk.strict_json import read_json
 
-RENEW_EARLY_SECONDS: Final = 300.0
-#: a short-lived token is renewed when this share of its life is left
-RENEW_EARLY_SHARE: Final = 0.1
 _REFUSALS: Final = (400, 401, 403)
 _FORM: Final = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
 
@@ -25,48 +19,39 @@ class Credentials:
     """Where the client takes its token from."""
 
     def __init__(self, request: OpenRequest, base_url: str, wire: Wire) -> None:
-        self._settings, self._clock, self._tokens = request.settings, request.clock, request.tokens
+        self._settings = request.settings
         self._url, self._wire = f"{base_url}/admin/oauth/access_token", wire
-        self._lock = threading.Lock()
-        self._fields: Mapping[str, str] = {}
+        self._granted = GrantedToken(
+            request.tokens, request.clock, grant=self._grant, credentials=self._pair
+        )
 
     @property
     def expires_at(self) -> datetime | None:
         """When the present token ends; None when it does not."""
-        text = self._fields.get("expires_at")
-        return datetime.fromisoformat(text) if text else None
+        return self._granted.expires_at
 
     def token(self) -> str:
         """A token that should be good."""
         if self._settings.access_token is not None:
             return str(self._settings.access_token.get_secret_value())
-        fields = self._fields
-        return fields["access_token"] if self._is_fresh(fields) else self._obtain(None)
+        return self._granted.token()
 
     def renew(self, refused: str) -> str:
         """Another token than the one just refused; raises AuthFailed where there is none."""
         if self._settings.access_token is not None:
             raise AuthFailed("the shop refuses settings.access_token: enter a new one, then resume")
-        return self._obtain(refused)
+        return self._granted.renew(refused)
 
-    def _obtain(self, refused: str | None) -> str:
-        with self._lock, self._tokens.locked():
-            stored = self._tokens.load()
-            if not self._is_fresh(stored) or stored["access_token"] == refused:
-                stored = self._grant()
-                self._tokens.save(stored)
-            self._fields = stored
-            return stored["access_token"]
+    def _pair(self, _: Mapping[str, str]) -> tuple[str, ...]:
+        return self._settings.client_id, self._settings.client_secret.get_secret_value()
 
-    def _is_fresh(self, fields: Mapping[str, str]) -> bool:
-        if not fields.get("access_token") or not fields.get("renew_at"):
-            return False
-        return self._clock.now() < datetime.fromisoformat(fields["renew_at"])
-
-    def _grant(self) -> dict[str, str]:
-        asked_at, settings = self._clock.now(), self._settings
-        form = {"grant_type": "client_credentials", "client_id": settings.client_id}
-        form["client_secret"] = settings.client_secret.get_secret_value()
+    def _grant(self, stored: Mapping[str, str]) -> Grant:
+        client_id, client_secret = self._pair(stored)
+        form = {
+            "grant_type": "client_credentials",
+            "client_id": client_id,
+            "client_secret": client_secret,
+        }
         reply = self._wire.post(self._url, urlencode(form).encode(), _FORM, is_write=False)
         if reply.status in _REFUSALS:
             raise AuthFailed(
@@ -74,14 +59,4 @@ class Credentials:
                 "and that the app is installed, then resume the account"
             )
         raise_for_status(reply.status, reply.headers, is_write=False)
-        granted = read_json(reply.body)
-        fields = granted if isinstance(granted, dict) else {}
-        token, seconds = fields.get("access_token"), fields.get("expires_in")
-        if not isinstance(token, str) or not token or type(seconds) is not int or seconds < 0:
-            raise BadPayload("the shop's answer to the client-credentials grant holds no token")
-        early = min(RENEW_EARLY_SECONDS, seconds * RENEW_EARLY_SHARE)
-        return {
-            "access_token": token,
-            "expires_at": (asked_at + timedelta(seconds=seconds)).isoformat(),
-            "renew_at": (asked_at + timedelta(seconds=seconds - early)).isoformat(),
-        }
+        return read_grant(read_json(reply.body))

@@ -2,81 +2,25 @@
 
 import json
 import os
-import re
 import subprocess
-import sys
 import tomllib
-import venv
 import zipfile
-from importlib import metadata
 from pathlib import Path
 
 import pytest
-from packaging.requirements import Requirement
 
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("oms_sync", "connectors", "mappings")
-BUILD_SECONDS_MAX = 120
 RUN_SECONDS_MAX = 60
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("wheel")
-    subprocess.run(
-        [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder, ROOT],
-        check=True,
-        capture_output=True,
-        timeout=BUILD_SECONDS_MAX,
-    )
-    (built,) = folder.glob("oms_sync-*.whl")
-    return built
-
-
-def _link_runtime_dependencies(folder: Path) -> None:
-    """Lay out exactly what requirements.lock names, linked from where it is already installed."""
-    text = (ROOT / "requirements.lock").read_text(encoding="utf-8")
-    for line in re.findall(r"^([a-z0-9.-]+==[^\\\n]+)", text, flags=re.MULTILINE):
-        requirement = Requirement(line.strip())
-        if requirement.marker and not requirement.marker.evaluate():
-            continue
-        installed = metadata.distribution(requirement.name)
-        assert installed.version in requirement.specifier, f"{line}: renew .venv by `make venv`"
-        tops = {file.parts[0] for file in installed.files or ()} - {"..", "__pycache__"}
-        for top in tops:
-            if not (folder / top).exists():
-                (folder / top).symlink_to(installed.locate_file(top))
-
-
-@pytest.fixture(scope="module")
-def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def environment(make_environment, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A virtual environment that holds the wheel and the locked run-time packages, no more."""
-    folder = tmp_path_factory.mktemp("installed")
-    venv.create(folder / "env", with_pip=False)
-    (site,) = (folder / "env" / "lib").glob("python*/site-packages")
-    (folder / "runtime").mkdir()
-    _link_runtime_dependencies(folder / "runtime")
-    (site / "runtime.pth").write_text(f"{folder / 'runtime'}\n", encoding="utf-8")
-    python = folder / "env" / "bin" / "python"
-    command = [
-        sys.executable,
-        "-m",
-        "pip",
-        "--python",
-        python,
-        "install",
-        "--no-deps",
-        "--no-index",
-    ]
-    subprocess.run(
-        [*command, "--disable-pip-version-check", wheel],
-        check=True,
-        capture_output=True,
-        timeout=BUILD_SECONDS_MAX,
-    )
-    return folder / "env"
+    made: Path = make_environment(tmp_path_factory.mktemp("installed"))
+    return made
 
 
 @pytest.fixture(scope="module")
@@ -135,6 +79,9 @@ def test_the_wheel_carries_nothing_else(wheel):
         "oms_sync/decisions/*.md",
         "oms_sync/storage/migrations/env.py",
         "oms_sync/storage/migrations/versions/*.py",
+        "oms_sync/cli/templates/connector/*.j2",
+        "oms_sync/py.typed",
+        "connectors/*/checklist.yaml",
     ],
 )
 def test_the_wheel_carries_the_files_read_at_run_time(wheel, pattern):

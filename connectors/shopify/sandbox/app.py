@@ -83,7 +83,7 @@ class ShopifySandbox:
         )
         queries = Queries(self.store, catalogue, orders)
         self._endpoint = Endpoint(self.store, queries, mutations)
-        self._tokens = Tokens(self.store)
+        self.tokens = Tokens(self.store)
         self._wire = Wire(self.faults, options)
         self._controls = Starlette(
             routes=control_routes(self.sales, self.faults, options),
@@ -108,7 +108,7 @@ class ShopifySandbox:
 
     def account_entry(self) -> dict[str, Any]:
         secret = self.store.secret
-        credentials = {"access_token": self._tokens.static}
+        credentials = {"access_token": self.tokens.static}
         if self.options.grants_tokens:
             credentials = {
                 "client_id": secret("client_id"),
@@ -145,7 +145,7 @@ class ShopifySandbox:
             return
         headers = {name.decode().lower(): value.decode() for name, value in scope["headers"]}
         if graphql is None:
-            await send_reply(send, self._tokens.grant(body, headers.get("content-type", "")))
+            await send_reply(send, self.tokens.grant(body, headers.get("content-type", "")))
             return
         await self._graphql(graphql[1], headers, body, (receive, send))
 
@@ -153,7 +153,7 @@ class ShopifySandbox:
         self, version: str, headers: dict[str, str], body: bytes, ends: tuple[Receive, Send]
     ) -> None:
         served = max((each for each in VERSIONS if each <= version), default=VERSIONS[0])
-        if not self._tokens.opens(headers.get("x-shopify-access-token", "")):
+        if not self.tokens.opens(headers.get("x-shopify-access-token", "")):
             text = "[API] Invalid API key or access token (unrecognized login or wrong password)"
             await send_reply(ends[1], _reply(401, {"errors": text}, served))
             return

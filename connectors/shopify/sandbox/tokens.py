@@ -19,8 +19,12 @@ class Tokens:
         self._store = store
         self.static = f"shpat_{store.secret('static_token')}"
         self._granted: dict[str, datetime] = {}
+        #: the seller took the app out: no token opens the shop
+        self.are_revoked = False
 
     def opens(self, token: str) -> bool:
+        if self.are_revoked:
+            return False
         if token == self.static and not self._store.options.grants_tokens:
             return True
         expires_at, now = self._granted.get(token), self._store.now()
