@@ -62,6 +62,11 @@ class SandboxControl:
         truth: dict[str, Any] = self._call("GET", "/_sandbox/truth")
         return truth
 
+    @property
+    def ships_itself(self) -> bool:
+        """The channel has a warehouse of its own and ships some orders from it."""
+        return "sold_by_channel" in self.truth()
+
     def changes(self, after: int) -> Iterator[tuple[int, Change]]:
         """Changes of offered quantities numbered above `after`, with their numbers."""
         for _ in range(PAGES_MAX):

@@ -15,6 +15,10 @@ from oms_sync.sdk import Clock
 
 WORKERS_MAX: Final = 8
 IDLE_SECONDS_MAX: Final = 0.5
+#: how often at most a channel is asked which of its orders go by another id now
+RENAMED_SECONDS: Final = 0.5
+#: what a channel says to an act it cannot grant: the order stays as it was
+NOT_GRANTED: Final = frozenset({"sold_out", "not_offered"})
 
 
 @dataclass(slots=True, kw_only=True)
@@ -60,6 +64,9 @@ class Crowd:
         self.placed: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
         self.acts: Counter[str] = Counter()
+        #: ids that lead to a story beside the one it was placed under
+        self._renamed: dict[tuple[str, str], OrderStory] = {}
+        self._asked_at: dict[str, float] = {}
 
     def start(self) -> None:
         self._started_at = self._clock.monotonic()
@@ -81,7 +88,27 @@ class Crowd:
         return not self._thread.is_alive()
 
     def story(self, account: str, channel_order_id: str) -> OrderStory | None:
-        return self.stories.get((account, channel_order_id))
+        """The story of an order, also under an id the channel gave it later."""
+        key = (account, channel_order_id)
+        known = self.stories.get(key) or self._renamed.get(key)
+        if known is None and self._may_ask(account):
+            self._learn_names(account)
+            known = self._renamed.get(key)
+        return known
+
+    def _may_ask(self, account: str) -> bool:
+        now = self._clock.monotonic()
+        if now - self._asked_at.get(account, float("-inf")) < RENAMED_SECONDS:
+            return False
+        self._asked_at[account] = now
+        return True
+
+    def _learn_names(self, account: str) -> None:
+        for name, order in self._controls[account].truth()["orders"].items():
+            for alias in order.get("aliases", ()):
+                story = self.stories.get((account, alias))
+                if story is not None:
+                    self._renamed[account, name] = story
 
     def _run(self) -> None:
         upcoming = next(self._plan, None)
@@ -155,9 +182,9 @@ class Crowd:
         try:
             self._controls[story.account].act(story.channel_order_id, act)
         except Refused as refusal:
-            if refusal.reason != "sold_out":
+            if refusal.reason not in NOT_GRANTED:
                 raise
-            is_done = False  # an edit asked for more than there is: the order stays as it was
+            is_done = False  # more than there is, or not known here: the order stays as it was
         with self._lock:
             self.acts[act.kind if is_done else "refused"] += 1
             story.acts_left -= not act.is_return

@@ -47,9 +47,8 @@ class FaultDriver:
         """Force what never happened, begin and end outages."""
         if self._rate and not self._is_forced and elapsed_seconds >= self._force_at:
             self._is_forced = True
-            fired = self.fired()
-            for account, kinds in self._kinds.items():
-                self._switch(account, (kind for kind in kinds if not fired[kind]), force=1)
+            for account, fired in self.fired_by_account().items():
+                self._switch(account, (kind for kind in fired if not fired[kind]), force=1)
         if self._has_outages:
             self._rotate_outage(elapsed_seconds)
 
@@ -62,11 +61,17 @@ class FaultDriver:
 
     def fired(self) -> dict[str, int]:
         """How often each fault has happened, all sandboxes together."""
-        fired: Counter[str] = Counter()
-        for control in self._controls.values():
-            for kind, counters in control.faults().items():
-                fired[kind] += counters["fired"]
-        return {kind: fired[kind] for kind in sorted(fired)}
+        together: Counter[str] = Counter()
+        for fired in self.fired_by_account().values():
+            together.update(fired)
+        return {kind: together[kind] for kind in sorted(together)}
+
+    def fired_by_account(self) -> dict[str, dict[str, int]]:
+        """The same, each sandbox for itself."""
+        return {
+            account: {kind: counters["fired"] for kind, counters in control.faults().items()}
+            for account, control in self._controls.items()
+        }
 
     @property
     def account_out(self) -> str | None:

@@ -19,6 +19,8 @@ HOT_SHARE: Final = 0.1
 HOT_MARGIN: Final = 2
 HOT_CHANCE: Final = 0.5
 TWO_LINES_CHANCE: Final = 0.25
+#: orders the channel ships from a warehouse of its own, where it has one
+CHANNEL_SHIPS_CHANCE: Final = 0.12
 
 ActKind = Literal["pay", "cancel", "edit", "refund", "hold", "release"]
 
@@ -53,7 +55,9 @@ class PlannedPurchase:
         return tuple(act for act in self.acts if act.is_return)
 
     def units_wanted(self) -> dict[str, int]:
-        """Units per channel SKU that are to be shipped once every act has happened."""
+        """Units per channel SKU that we are to ship once every act has happened."""
+        if self.purchase.fulfilled_by == "channel":
+            return {}
         units = dict(self.purchase.lines)
         for act in self.acts_before_shipping:
             if act.kind == "cancel":
@@ -72,6 +76,8 @@ class PlanOptions:
     accounts: tuple[str, ...]
     #: of all accounts together
     orders_per_second: float
+    #: those of them whose channel ships some orders itself
+    shipping_accounts: tuple[str, ...] = ()
 
 
 def planned_purchases(options: PlanOptions) -> Iterator[PlannedPurchase]:
@@ -82,12 +88,17 @@ def planned_purchases(options: PlanOptions) -> Iterator[PlannedPurchase]:
     for _ in range(ATTEMPTS_MAX):
         offset += -math.log(1.0 - chance.random()) / options.orders_per_second
         account = options.accounts[int(chance.random() * len(options.accounts))]
-        lines = wanted.lines()
+        is_theirs = account in options.shipping_accounts and chance.random() < CHANNEL_SHIPS_CHANCE
+        lines = wanted.lines() if not is_theirs else ((wanted.sku(), 1),)
         acts, is_paid = _acts(lines, wanted, chance)
+        if is_theirs and is_paid:
+            acts = ()  # nobody edits, holds or takes back what another ships at once
         yield PlannedPurchase(
             account=account,
             offset_seconds=offset,
-            purchase=Purchase(lines=lines, is_paid=is_paid),
+            purchase=Purchase(
+                lines=lines, is_paid=is_paid, fulfilled_by="channel" if is_theirs else "seller"
+            ),
             acts=acts,
         )
 

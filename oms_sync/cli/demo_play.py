@@ -52,6 +52,9 @@ class Play:
             skus=options.skus,
             accounts=accounts,
             orders_per_second=options.orders_per_second,
+            shipping_accounts=tuple(
+                name for name, control in stage.controls.items() if control.ships_itself
+            ),
         )
         self._crowd = Crowd(self._plan(), stage.controls, stage.clock)
         self._warehouse = Warehouse(
@@ -85,6 +88,7 @@ class Play:
             skus_sold_out=len(self._propagation.sold_out),
             propagation_ms=percentiles(self._propagation.measured),
             faults_fired=self._faults.fired(),
+            faults_by_account=self._faults.fired_by_account(),
             settled_seconds=settled_seconds,
         )
 

@@ -34,13 +34,11 @@ STOP_SECONDS_MAX: Final = 40.0
 ASK_SECONDS: Final = 0.05
 LOG_TAIL: Final = 2_000
 READY: Final = 200
+#: where an account's settings name a queue of notifications; without it the account polls only
+QUEUE_SETTING: Final = "notifications"
 
-#: account names per connector, in the order they take the stage; others get one account each
-ACCOUNTS: Final[Mapping[str, tuple[str, ...]]] = {
-    "shopify": ("shop-us", "shop-eu"),
-    "amazon": ("amazon-us",),
-    "ebay": ("ebay-us",),
-}
+#: what a connector's account is called where not after the connector itself
+ACCOUNTS: Final[Mapping[str, str]] = {"shopify": "shop"}
 
 
 class StageFailed(Exception):
@@ -59,23 +57,29 @@ class StageOptions:
     database_url: str | None = None
     poll_seconds: float = 1.0
     reconcile_seconds: float = 10.0
-    #: the hub tells the channels where to send webhooks; else it polls only
+    #: channels send webhooks and fill queues; else the hub polls only
     has_webhooks: bool = True
     limits_published: bool = True
+    #: settings an account gets instead of those its sandbox prints
+    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     log_level: str = "info"
 
 
 def demo_accounts(registry: Registry) -> dict[str, str]:
-    """Connector by account name, for every installed connector with a sandbox."""
-    accounts: dict[str, str] = {}
+    """Connector by account name: one account for every installed connector with a sandbox.
+
+    A connector that is alone gets two: one stock in one place is no feat.
+    """
+    playing = []
     for name in registry.names:
         try:
             has_sandbox = registry.get(name).sandbox is not None
         except ConnectorUnavailable:
             continue  # `connectors list` says why; the demo goes on without it
         if has_sandbox:
-            accounts |= dict.fromkeys(ACCOUNTS.get(name, (f"{name}-1",)), name)
-    return accounts
+            playing.append(name)
+    places = ("us", "eu") if len(playing) == 1 else ("us",)
+    return {f"{ACCOUNTS.get(name, name)}-{place}": name for name in playing for place in places}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -238,8 +242,14 @@ class Stage:
         self.sandboxes[account] = child
         said = json.loads(_first_line(child))
         self.controls[account] = SandboxControl(account, said["base_url"])
-        entry: dict[str, Any] = said["account_entry"]
-        return entry
+        return self._changed(account, said["account_entry"])
+
+    def _changed(self, account: str, entry: Mapping[str, Any]) -> dict[str, Any]:
+        """The printed entry as this stage wants it."""
+        settings = {**entry["settings"], **self.options.settings.get(account, {})}
+        if not self.options.has_webhooks:
+            settings.pop(QUEUE_SETTING, None)
+        return {**entry, "settings": settings}
 
     def _start(self, name: str, arguments: list[str], *, is_heard: bool = False) -> Child:
         log = self.folder / f"{name}.log"
@@ -261,14 +271,14 @@ class Stage:
 
         first = next(iter(self.controls.values()))
         stock = first.seed("stock")
-        self.initial = {row["sku"]: int(row["on_hand"]) for row in _rows(stock)}
+        self.initial = {row["sku"]: int(row["on_hand"]) for row in rows(stock)}
         with self.open_desk() as desk:
             context = command_context(desk)
             import_stock(context, stock, file="stock.csv")
             for account, control in self.controls.items():
                 listings = control.seed("listings")
                 import_listings(context, listings, file=f"{account}.csv")
-                for row in _rows(listings):
+                for row in rows(listings):
                     self.skus[account, row["channel_sku"]] = row["sku"]
 
 
@@ -324,5 +334,6 @@ def _first_line(child: Child) -> bytes:
     return said[0]
 
 
-def _rows(content: bytes) -> list[dict[str, str]]:
+def rows(content: bytes) -> list[dict[str, str]]:
+    """The rows of a seed CSV."""
     return list(csv.DictReader(io.StringIO(content.decode(), newline="")))

@@ -5,7 +5,7 @@ Pure arithmetic over JSON documents. What the channels say comes from their trut
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 Document = Mapping[str, Any]
@@ -81,6 +81,10 @@ class Statement:
     propagation_ms: Mapping[str, float | None]
     faults_fired: Mapping[str, int]
     settled_seconds: float
+    #: the same for each account
+    faults_by_account: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    #: per account what its channel's published limits and lags would make of it
+    published: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def is_clean(self) -> bool:
@@ -90,6 +94,10 @@ class Statement:
         """The JSON object `demo --json` ends with."""
         figures = asdict(self.comparison)
         channels = figures.pop("channels")
+        for account, fired in self.faults_by_account.items():
+            channels[account]["faults_fired"] = dict(fired)
+        for account, outlook in self.published.items():
+            channels[account]["published"] = dict(outlook)
         return {
             "seed": self.seed,
             "plan_hash": self.plan_hash,
@@ -130,11 +138,11 @@ def compare(evidence: Evidence) -> Comparison:
 
 
 def _demand(evidence: Evidence) -> Counter[str]:
-    """Units sold and neither cancelled nor come back, per SKU, from the truths alone."""
+    """Units sold from our stock and neither cancelled nor come back, from the truths alone."""
     demand: Counter[str] = Counter()
     for account, truth in evidence.truths.items():
         for order in truth["orders"].values():
-            if order["test"]:
+            if order["test"] or order.get("fulfilled_by") == "channel":
                 continue
             for line in order["lines"]:
                 sku = evidence.skus[account, line["channel_sku"]]
@@ -217,23 +225,40 @@ def _drifted(evidence: Evidence, account: str, demand: Mapping[str, int]) -> lis
 def is_confirmed(order: Document, shipment: Document, placed: Document | None) -> bool:
     """Whether the channel shows the shipment exactly once, with its lines and tracking.
 
-    A channel may keep one shipment in parts; together they must hold each unit once.
+    A channel may keep one shipment in parts, each with its own packages; together they must hold
+    each unit once and every package, and no part may know a package of another shipment. One that
+    is told of whole lines only (`units_known` false) must show each package once for each line.
     """
     if placed is None:
         return False
     numbers = _numbers(shipment)
     parts = [one for one in placed["shipments"] if numbers & _numbers(one)]
-    if not parts or any(_numbers(part) != numbers for part in parts):
+    shown_numbers = set().union(*(_numbers(part) for part in parts))
+    if not parts or shown_numbers != numbers:
         return False
     line_ids = {line["line_id"]: line["channel_line_id"] for line in order["lines"]}
     made: Counter[str] = Counter()
     for line in shipment["lines"]:
         made[line_ids[line["line_id"]]] += line["quantity"]
+    if not all(part.get("units_known", True) for part in parts):
+        return _packages_by_line(parts) == Counter(
+            (line_id, number) for line_id in made for number in numbers
+        )
     shown: Counter[str] = Counter()
     for part in parts:
         for line in part["lines"]:
             shown[line["channel_line_id"]] += line["quantity"]
     return made == shown
+
+
+def _packages_by_line(parts: Iterable[Document]) -> Counter[tuple[str, str]]:
+    """How often each package is shown for each line."""
+    return Counter(
+        (line["channel_line_id"], package["tracking_number"])
+        for part in parts
+        for line in part["lines"]
+        for package in part["packages"]
+    )
 
 
 def _numbers(shipment: Document) -> set[str]:

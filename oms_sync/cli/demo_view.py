@@ -3,7 +3,7 @@
 Draws a `Scene` and knows nothing else; colours follow the terminal and NO_COLOR.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, TextIO
@@ -15,13 +15,19 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from oms_sync.cli.demo_statement import Statement
+from oms_sync.cli.demo_statement import ChannelComparison, Comparison, Statement
 from oms_sync.cli.output import clean
 
 COLUMNS: Final = 100
 REFRESHES_PER_SECOND: Final = 4
 SPARK_SAMPLES: Final = 48
-SKU_WIDTH: Final = 20
+SKU_WIDTH: Final = 18
+NUMBER_WIDTH: Final = 6
+HEAD_BAR: Final = 14
+ORDER_BAR: Final = 16
+STOCK_BAR: Final = 14
+FAULT_COLUMNS: Final = 12
+FAULT_WIDTH: Final = 6
 _BARS: Final = "▁▂▃▄▅▆▇█"
 _SLOW_MS: Final = 1_000.0
 _VERY_SLOW_MS: Final = 5_000.0
@@ -160,68 +166,88 @@ def panel(scene: Scene) -> Panel:
     )
 
 
-def _headline(scene: Scene) -> Text:
-    end = f" of {scene.seconds:.0f} s" if scene.seconds is not None else " s · Ctrl-C ends it"
-    text = Text()
-    text.append(f"{scene.phase:<9}", style="bold green" if scene.phase == "selling" else "bold")
-    text.append(f" {scene.elapsed_seconds:.0f}{end}", style="dim")
+def _headline(scene: Scene) -> Table:
+    """Phase and time on the left, what was reached on the right."""
+    left = Text()
+    left.append(f"{scene.phase:<9}", style="bold green" if scene.phase == "selling" else "bold")
+    if scene.seconds is None:
+        left.append(f" {scene.elapsed_seconds:.0f} s · Ctrl-C ends it", style="dim")
+    else:
+        share = min(1.0, scene.elapsed_seconds / scene.seconds)
+        left.append(" ").append_text(_bar(share, HEAD_BAR, "green"))
+        left.append(f" {scene.elapsed_seconds:.0f} of {scene.seconds:.0f} s", style="dim")
+    right = Text()
     behind = sum(row.placed for row in scene.channels) - scene.orders_in_hub
-    text.append(
-        f"   orders in hub {scene.orders_in_hub}", style="green" if behind < 1 else "yellow"
-    )
-    text.append(f"   shipments {scene.shipments}", style="magenta")
-    text.append(f"   sold out {scene.skus_sold_out} SKUs", style="yellow")
-    return text
+    right.append(f"{scene.orders_in_hub}", style="bold green" if behind < 1 else "bold yellow")
+    right.append(" orders in the hub   ")
+    right.append(f"{scene.shipments}", style="bold magenta").append(" shipments   ")
+    right.append(f"{scene.skus_sold_out}", style="bold yellow").append(" SKUs sold out")
+    line = Table.grid(expand=True)
+    line.add_column(no_wrap=True)
+    line.add_column(justify="right", no_wrap=True)
+    line.add_row(left, right)
+    return line
 
 
 def _channels(scene: Scene) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
+    table = Table(box=None, pad_edge=False, header_style="bold dim", padding=(0, 2, 0, 0))
     table.add_column("channel", min_width=SKU_WIDTH)
-    for heading in ("orders", "found sold out", "quantity pushes"):
-        table.add_column(heading, justify="right", min_width=8)
-    table.add_column("")
+    table.add_column("orders", justify="right", min_width=NUMBER_WIDTH)
+    table.add_column("", min_width=ORDER_BAR)
+    table.add_column("found sold out", justify="right")
+    table.add_column("quantities pushed", justify="right")
+    table.add_column("", min_width=NUMBER_WIDTH)
+    most = max((row.placed for row in scene.channels), default=0) or 1
     for row in scene.channels:
         table.add_row(
-            Text(row.account, style="cyan"),
+            Text(clean(row.account), style="cyan"),
             str(row.placed),
+            Text("▇" * round(ORDER_BAR * row.placed / most), style="cyan"),
             Text(str(row.refused), style="dim"),
             str(row.pushes),
-            Text("out of reach", style="bold red") if row.is_out else Text(""),
+            Text("out of reach", style="bold red") if row.is_out else Text("●", style="green"),
         )
     return table
 
 
 def _stock(scene: Scene) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
+    """A few SKUs, scarcest first: what is left, and what each channel says is left."""
+    table = Table(box=None, pad_edge=False, header_style="bold dim", padding=(0, 2, 0, 0))
     table.add_column("SKU", min_width=SKU_WIDTH, max_width=SKU_WIDTH, no_wrap=True)
-    table.add_column("left", justify="right", min_width=8)
+    table.add_column("left", justify="right", min_width=NUMBER_WIDTH)
+    table.add_column("", min_width=STOCK_BAR, no_wrap=True)
     for row in scene.channels:
-        table.add_column(f"offered {row.account}", justify="right", min_width=8)
-    table.add_column("")
+        name = Text(clean(row.account), overflow="ellipsis")
+        table.add_column(name, justify="right", min_width=NUMBER_WIDTH, no_wrap=True)
     for entry in scene.stock:
         offers = (
             Text(str(units), style="green" if units == max(0, entry.left) else "bold yellow")
             for units in entry.offered.values()
         )
         left = Text(str(max(0, entry.left)), style="bold red" if entry.left <= 0 else "")
-        table.add_row(Text(clean(entry.sku)), left, *offers, _gauge(entry))
+        share = max(0, entry.left) / entry.initial if entry.initial else 0.0
+        table.add_row(Text(clean(entry.sku)), left, _bar(share, STOCK_BAR, "blue"), *offers)
     return table
 
 
-def _gauge(entry: StockRow) -> Text:
-    width = 20
-    filled = round(width * max(0, entry.left) / entry.initial) if entry.initial else 0
-    return Text("█" * filled, style="blue") + Text("░" * (width - filled), style="dim")
+def _bar(share: float, width: int, style: str) -> Text:
+    filled = round(width * share)
+    return Text("█" * filled, style=style) + Text("░" * (width - filled), style="dim")
 
 
 def _lag(scene: Scene) -> Text:
-    text = Text("lag  ", style="bold")
+    text = Text("lag  ", style="bold dim")
     if not scene.lags:
-        return text.append("no sale has reached the other channels yet", style="dim")
-    newest = scene.lags[-1]
-    text.append(sparkline(scene.lags), style="cyan")
-    text.append(f"  {newest:.0f} ms", style=_lag_style(newest))
-    return text.append("  from a sale here to the new quantity there", style="dim")
+        return text.append("no sale has reached the other channels yet", style="not bold")
+    newest, ordered = scene.lags[-1], sorted(scene.lags)
+    text.append(sparkline(scene.lags), style="not dim cyan")
+    text.append(f"  {newest:.0f} ms", style=f"not dim {_lag_style(newest)}")
+    usual, late = ordered[len(ordered) // 2], ordered[min(len(ordered) - 1, _late(len(ordered)))]
+    return text.append(f" · half within {usual:.0f} · 95 % {late:.0f} ms", style="not bold")
+
+
+def _late(count: int) -> int:
+    return int(count * 0.95)
 
 
 def _lag_style(milliseconds: float) -> str:
@@ -230,38 +256,88 @@ def _lag_style(milliseconds: float) -> str:
     return "bold yellow" if milliseconds < _VERY_SLOW_MS else "bold red"
 
 
-def _faults(scene: Scene) -> Text:
-    text = Text("faults ", style="bold")
-    for kind, count in scene.faults.items():
-        text.append(f"{kind}×{count} ", style="red" if count else "dim")
-    return text
+def _faults(scene: Scene) -> Table:
+    """Every fault by number, those that happened in red, in columns that stay where they are."""
+    grid = Table.grid(padding=(0, 1, 0, 0))
+    grid.add_column(min_width=FAULT_WIDTH)
+    for _ in range(FAULT_COLUMNS):
+        grid.add_column(min_width=FAULT_WIDTH, no_wrap=True)
+    shown = [
+        Text(f"{kind}×{count}", style="red" if count else "dim")
+        for kind, count in scene.faults.items()
+    ]
+    for begin in range(0, len(shown), FAULT_COLUMNS):
+        heading = Text("" if begin else "faults", style="bold dim")
+        grid.add_row(heading, *shown[begin : begin + FAULT_COLUMNS])
+    return grid
 
 
 def statement_table(statement: Statement) -> Table:
-    """The closing statement: what the channels say beside what the hub says."""
-    table = Table(box=box.SIMPLE_HEAD, header_style="bold", width=COLUMNS - 20)
-    table.add_column("closing statement", ratio=3)
-    for heading in ("channels' truth", "hub", ""):
-        table.add_column(heading, justify="right", ratio=1)
+    """The closing statement: what each channel says, all together, beside what the hub says."""
     compared = statement.comparison
-    listed = compared.listings_total - compared.listings_drifted
-    rows = [
-        ("orders", compared.orders_placed, compared.orders_in_hub, compared.orders_lost == 0),
-        ("orders lost / doubled", compared.orders_lost, compared.orders_doubled, None),
-        ("listings / agreeing", compared.listings_total, listed, compared.listings_drifted == 0),
-        ("shipments shown / made", compared.shipments_confirmed, compared.shipments_made, None),
-        ("units oversold / short", compared.units_oversold, compared.units_short, None),
-    ]
-    marks = {
-        "orders lost / doubled": not (compared.orders_lost or compared.orders_doubled),
-        "shipments shown / made": compared.shipments_made == compared.shipments_confirmed,
-        "units oversold / short": compared.units_oversold == compared.units_short,
-    }
-    for name, theirs, ours, is_good in rows:
-        good = marks[name] if is_good is None else is_good
-        mark = Text("✓", style="bold green") if good else Text("✗", style="bold red")
-        table.add_row(name, str(theirs), str(ours), mark)
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
+    table.add_column("closing statement", no_wrap=True)
+    for account in compared.channels:
+        table.add_column(Text(clean(account), style="cyan"), justify="right")
+    for heading in ("all channels", "hub", ""):
+        table.add_column(heading, justify="right")
+    for row in _statement_rows(compared):
+        mark = Text("✓", style="bold green") if row.is_good else Text("✗", style="bold red")
+        each = (row.of(channel) for channel in compared.channels.values())
+        table.add_row(row.name, *each, row.theirs, row.ours, mark)
     return table
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Row:
+    """One line of the statement."""
+
+    name: str
+    of: Callable[[ChannelComparison], str]
+    theirs: str
+    ours: str
+    is_good: bool
+
+
+def _statement_rows(all_: Comparison) -> list[_Row]:
+    agreeing = all_.listings_total - all_.listings_drifted
+    return [
+        _Row(
+            name="orders",
+            of=lambda one: str(one.orders_placed),
+            theirs=str(all_.orders_placed),
+            ours=str(all_.orders_in_hub),
+            is_good=all_.orders_lost == 0,
+        ),
+        _Row(
+            name="orders lost / doubled",
+            of=lambda one: f"{one.orders_missing + one.orders_differing} / {one.orders_doubled}",
+            theirs=f"{all_.orders_lost} / {all_.orders_doubled}",
+            ours="",
+            is_good=not (all_.orders_lost or all_.orders_doubled),
+        ),
+        _Row(
+            name="listings / agreeing",
+            of=lambda one: str(one.listings),
+            theirs=str(all_.listings_total),
+            ours=str(agreeing),
+            is_good=all_.listings_drifted == 0,
+        ),
+        _Row(
+            name="shipments shown / made",
+            of=lambda one: str(one.shipments_confirmed),
+            theirs=str(all_.shipments_confirmed),
+            ours=str(all_.shipments_made),
+            is_good=all_.shipments_confirmed == all_.shipments_made,
+        ),
+        _Row(
+            name="units oversold / short",
+            of=lambda one: "",
+            theirs=str(all_.units_oversold),
+            ours=str(all_.units_short),
+            is_good=all_.units_oversold == all_.units_short,
+        ),
+    ]
 
 
 def statement_sentence(statement: Statement) -> str:
@@ -286,8 +362,14 @@ def statement_sentence(statement: Statement) -> str:
 
 def show_statement(statement: Statement, file: TextIO) -> None:
     """Print the closing statement for people."""
-    console = Console(file=file, highlight=False, markup=False, emoji=False)
-    width = min(console.width, COLUMNS) if console.is_terminal else COLUMNS
-    console.print(statement_table(statement), width=width)
+    console = wide_console(file)
+    console.print(statement_table(statement))
     style = "bold green" if statement.is_clean else "bold red"
-    console.print(Text(statement_sentence(statement), style=style), width=width)
+    console.print(Text(statement_sentence(statement), style=style))
+
+
+def wide_console(file: TextIO) -> Console:
+    """A console of the terminal's width and 100 columns at most; in a pipe of exactly so many."""
+    console = Console(file=file, highlight=False, markup=False, emoji=False)
+    console.width = min(console.width, COLUMNS) if console.is_terminal else COLUMNS
+    return console

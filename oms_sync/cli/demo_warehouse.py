@@ -137,7 +137,8 @@ class Warehouse:
                     carrier=packing.carrier,
                     tracking_number=f"DEMO{self.shipments:08d}{number}",
                 )
-                for number in range(1, packing.packages + 1)
+                # no box is sent empty
+                for number in range(1, min(packing.packages, sum(lines.values())) + 1)
             ),
         )
 

@@ -12,10 +12,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
+import limits
 import orders
 import process
 import propagation
 import reading
+import writes
 from databases import private_postgres
 from figures import Figure, machine, say
 
@@ -38,6 +40,7 @@ class Effort:
     listings: int = 10_000
     changed: int = 1_000
     webhook_seconds: float = 8.0
+    published: int = 5_000
 
 
 QUICK = Effort(
@@ -50,6 +53,7 @@ QUICK = Effort(
     listings=300,
     changed=200,
     webhook_seconds=1.0,
+    published=200,
 )
 
 Group = Callable[[], list[Figure]]
@@ -73,10 +77,12 @@ def as_processes(effort: Effort) -> dict[str, Group]:
         ),
         "propagation webhooks": lambda: propagation.with_webhooks(tries=effort.tries),
         "propagation polling": lambda: propagation.by_polling(tries=effort.tries),
-        "listings memory writes": lambda: process.many_listings(
+        "listings memory": lambda: process.many_listings(
             listings=effort.listings, changed=effort.changed
         ),
         "webhook acks": lambda: process.webhooks(seconds=effort.webhook_seconds),
+        "writes": lambda: writes.per_channel(changed=effort.changed),
+        "published limits": lambda: limits.orders_and_quantities(count=effort.published),
     }
 
 

@@ -10,23 +10,26 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from math import ceil
 from typing import Any
 
 from figures import Figure, at_most, observed, percentile, say, tidy
-from staged import cpu_seconds, memory_bytes, options, running, wait_level
+from staged import (
+    ONE_SHOP,
+    change_counts,
+    cpu_seconds,
+    memory_bytes,
+    options,
+    running,
+    wait_level,
+)
 
-from oms_sync.bootstrap import Desk
-from oms_sync.cli.demo_stage import Child, Stage, command_context, open_stage
-from oms_sync.flows.commands.stock_files import import_stock
+from oms_sync.cli.demo_stage import Child, Stage, open_stage
 from oms_sync.sdk.seeding import Purchase
 
-AIM_WRITES_RATIO = 1.1
 AIM_START_SECONDS = 3.0
 AIM_REST_MEGABYTES = 120.0
 AIM_LARGE_MEGABYTES = 200.0
 MEGABYTE = 1_000_000
-WRITE = "inventorySetQuantities"
 SENDERS = 8
 ACCOUNT = "shop-us"
 
@@ -64,30 +67,15 @@ def start_and_rest(*, starts: int, rest_seconds: float) -> list[Figure]:
 
 
 def many_listings(*, listings: int, changed: int) -> list[Figure]:
-    """Memory with many listings, and the calls a thousand changed ones cost."""
-    say(f"{listings} listings at one shop: memory, and writes for {changed} changed ones")
-    with running(options(skus=listings, has_webhooks=False, shops=1)) as (stage, desk):
+    """Memory with many listings, before and after some of them changed."""
+    say(f"{listings} listings at one shop: memory, also after {changed} of them changed")
+    chosen = options(skus=listings, has_webhooks=False, accounts=ONE_SHOP)
+    with running(chosen) as (stage, desk):
         now, most = _memory(stage)
-        size = desk.manifest(ACCOUNT).stock_batch_max
-        before = _writes(stage)
-        _change(stage, desk, changed)
+        change_counts(stage, desk, changed)
         wait_level(stage, desk)
-        writes = _writes(stage) - before
         after, _ = _memory(stage)
-    least = ceil(changed / size)
-    per_thousand = writes * 1_000 / changed
     return [
-        at_most(
-            "api_writes_per_1000_changed_listings_to_the_minimum",
-            writes / least,
-            "times",
-            AIM_WRITES_RATIO,
-            writes=writes,
-            minimum=least,
-            batch_size=size,
-            changed_listings=changed,
-            writes_per_1000=tidy(per_thousand),
-        ),
         at_most(
             f"memory_with_{listings}_listings",
             max(now, after),
@@ -138,26 +126,6 @@ def _start(stage: Stage) -> Child:
             start_new_session=True,
         )
     return Child(name="hub", log=log, running=running)
-
-
-def _change(stage: Stage, desk: Desk, changed: int) -> None:
-    """One import that gives so many SKUs one unit more."""
-    rows = [
-        {"sku": item["sku"], "on_hand": item["on_hand"] + 1}
-        for item in desk.reports.stock()[:changed]
-    ]
-    lines = [f"{_quoted(row['sku'])},main,{row['on_hand']}" for row in rows]
-    content = "\n".join(["sku,location,on_hand", *lines]).encode()
-    import_stock(command_context(desk), content, file="counted.csv")
-
-
-def _quoted(text: str) -> str:
-    return '"' + text.replace('"', '""') + '"'
-
-
-def _writes(stage: Stage) -> int:
-    calls: dict[str, int] = stage.controls[ACCOUNT].truth()["calls"]
-    return calls.get(WRITE, 0)
 
 
 def _memory(stage: Stage) -> tuple[float, float]:

@@ -6,7 +6,7 @@ from random import Random
 from typing import Any
 
 from figures import Figure, at_most, percentile, say, spread
-from staged import ChangeLog, options, running, wait, wait_level
+from staged import ChangeLog, every_channel, options, running, wait, wait_level
 
 from oms_sync.bootstrap import Desk
 from oms_sync.cli.demo_stage import Stage, command_context
@@ -20,11 +20,12 @@ AIM_POLLING_SECONDS = 3.0
 
 
 def with_webhooks(*, tries: int) -> list[Figure]:
-    """A command's way to both shops, then the last units with webhooks on."""
-    say(f"`stock adjust` from another process to two shops, {tries} tries")
-    with running(options(skus=max(tries, 10), has_webhooks=True)) as (stage, desk):
+    """A command's way to every channel, then the last units with push notifications on."""
+    say(f"`stock adjust` from another process to every channel, {tries} tries")
+    chosen = options(skus=max(tries, 10), has_webhooks=True, accounts=every_channel())
+    with running(chosen) as (stage, desk):
         adjusted = _adjust(stage, desk, tries)
-        say(f"last units with webhooks, {tries} tries")
+        say(f"last units with push notifications, {tries} tries")
         sold = _last_units(stage, desk, tries, jitter_seconds=0.2)
     name = "last_unit_shows_0_elsewhere_webhooks_p95"
     return [
@@ -42,14 +43,15 @@ def with_webhooks(*, tries: int) -> list[Figure]:
 def by_polling(*, tries: int) -> list[Figure]:
     """The last units with no webhooks and a poll each second."""
     say(f"last units by polling each second, {tries} tries")
-    with running(options(skus=max(tries, 10), has_webhooks=False)) as (stage, desk):
+    chosen = options(skus=max(tries, 10), has_webhooks=False, accounts=every_channel())
+    with running(chosen) as (stage, desk):
         sold = _last_units(stage, desk, tries, jitter_seconds=1.0)
     name = "last_unit_shows_0_elsewhere_polling_p95"
     return [at_most(name, percentile(sold, 95), "s", AIM_POLLING_SECONDS, **spread(sold))]
 
 
 def _adjust(stage: Stage, desk: Desk, tries: int) -> list[float]:
-    """From just before the command's transaction until the later shop was set."""
+    """From just before the command's transaction until the last channel was set."""
     context, log, seconds = command_context(desk), ChangeLog(stage), []
     skus = sorted(stage.initial)
     for number in range(tries):
@@ -64,27 +66,24 @@ def _adjust(stage: Stage, desk: Desk, tries: int) -> list[float]:
 
 
 def _last_units(stage: Stage, desk: Desk, tries: int, *, jitter_seconds: float) -> list[float]:
-    """From the sale of the last unit in one shop until the hub set 0 in the other."""
+    """From the sale of the last unit at one channel until the hub set 0 at all the others."""
     skus = sorted(stage.initial)[:tries]
     _leave_one(stage, desk, skus)
     log, chance, seconds = ChangeLog(stage), Random(1), []
     accounts = list(stage.controls)
+    ours = {(account, sku): theirs for (account, theirs), sku in stage.skus.items()}
     for number, sku in enumerate(skus):
-        here, there = accounts[number % 2], accounts[(number + 1) % 2]
+        seller = accounts[number % len(accounts)]
         # At any moment of the poll's period, as buyers are.
         time.sleep(0.3 + jitter_seconds * chance.random())
         log.forget()
-        channel_sku = next(
-            theirs
-            for (account, theirs), ours in stage.skus.items()
-            if (account, ours) == (here, sku)
-        )
-        stage.controls[here].place(Purchase(lines=((channel_sku, 1),)))
-        arrived = _wait_pushed(log, there, sku, 0)
+        stage.controls[seller].place(Purchase(lines=((ours[seller, sku], 1),)))
+        others = [account for account in accounts if account != seller]
+        arrived = max(_wait_pushed(log, account, sku, 0) for account in others)
         sold = next(
             change.at
-            for ours, change in log.read()
-            if ours == sku and change.account == here and not change.is_hub
+            for changed, change in log.read()
+            if changed == sku and change.account == seller and not change.is_hub
         )
         seconds.append((arrived - sold).total_seconds())
     return seconds

@@ -1,26 +1,44 @@
-"""Two shops of a sandbox and a hub, each a process of its own, and ways to wait for them."""
+"""Sandboxes and a hub, each a process of its own, and ways to wait for them."""
 
+import csv
+import io
 import os
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 from oms_sync.bootstrap import Desk
 from oms_sync.cli.demo_propagation import Change
-from oms_sync.cli.demo_stage import Stage, StageOptions, open_stage
+from oms_sync.cli.demo_stage import (
+    Stage,
+    StageOptions,
+    command_context,
+    demo_accounts,
+    open_stage,
+)
+from oms_sync.flows.commands.stock_files import import_stock
+from oms_sync.runtime.registry import load_registry
 
-SHOPS: Final = {"shop-us": "shopify", "shop-eu": "shopify"}
+ONE_SHOP: Final = {"shop-us": "shopify"}
+TWO_SHOPS: Final = {**ONE_SHOP, "shop-eu": "shopify"}
 WAIT_SECONDS_MAX: Final = 180.0
 LOOK_SECONDS: Final = 0.05
 
 
-def options(*, skus: int, has_webhooks: bool, shops: int = 2) -> StageOptions:
-    """Shops polled each second, without a rate limit: the hub is measured, not a plan."""
+def every_channel() -> dict[str, str]:
+    """One account of each channel there is, as in the demo."""
+    return demo_accounts(load_registry())
+
+
+def options(
+    *, skus: int, has_webhooks: bool, accounts: Mapping[str, str] = TWO_SHOPS
+) -> StageOptions:
+    """Accounts polled each second, without a rate limit: the hub is measured, not a plan."""
     return StageOptions(
-        accounts=dict(list(SHOPS.items())[:shops]),
+        accounts=accounts,
         skus=skus,
         poll_seconds=1.0,
         reconcile_seconds=3600.0,
@@ -31,7 +49,7 @@ def options(*, skus: int, has_webhooks: bool, shops: int = 2) -> StageOptions:
 
 @contextmanager
 def running(chosen: StageOptions) -> Iterator[tuple[Stage, Desk]]:
-    """A stage whose hub is ready and whose shops show the hub's quantities, and a desk at it."""
+    """A stage whose hub is ready and whose channels show the hub's quantities, and a desk at it."""
     with open_stage(chosen) as stage:
         stage.start_hub()
         stage.wait_ready()
@@ -51,7 +69,7 @@ def wait(what: str, is_done: Callable[[], bool], *, look_seconds: float = LOOK_S
 
 
 def wait_level(stage: Stage, desk: Desk) -> None:
-    """Until every shop shows what the hub has to sell, and the hub knows that it does."""
+    """Until every channel shows what the hub has to sell, and the hub knows that it does."""
 
     def is_level() -> bool:
         stage.check()
@@ -66,11 +84,21 @@ def wait_level(stage: Stage, desk: Desk) -> None:
             for listing in item["listings"]
         )
 
-    wait("level shops", is_level, look_seconds=0.25)
+    wait("level channels", is_level, look_seconds=0.25)
+
+
+def change_counts(stage: Stage, desk: Desk, changed: int) -> None:
+    """One import that gives so many SKUs one unit more."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["sku", "location", "on_hand"])
+    for item in desk.reports.stock()[:changed]:
+        writer.writerow([item["sku"], "main", item["on_hand"] + 1])
+    import_stock(command_context(desk), text.getvalue().encode(), file="counted.csv")
 
 
 class ChangeLog:
-    """The changes of offered quantities at every shop, from now on, by our SKU."""
+    """The changes of offered quantities at every channel, from now on, by our SKU."""
 
     def __init__(self, stage: Stage) -> None:
         self._stage = stage

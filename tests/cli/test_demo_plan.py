@@ -76,6 +76,19 @@ def test_a_longer_plan_begins_like_the_shorter_one_and_has_another_hash():
     assert plan_hash(_first(_options(), 80)) != plan_hash(_first(_options(), 50))
 
 
+def test_a_channel_with_a_warehouse_ships_some_orders_which_are_nobody_elses_to_ship():
+    planned = _first(_options(shipping_accounts=("shop-eu",)), 600)
+    theirs = [each for each in planned if each.purchase.fulfilled_by == "channel"]
+    assert {each.account for each in theirs} == {"shop-eu"}
+    assert 10 < len(theirs) < 100
+    assert all(each.units_wanted() == {} for each in theirs)
+    assert {act.kind for each in theirs for act in each.acts} <= {"pay", "cancel"}
+    assert any(not each.purchase.is_paid for each in theirs)
+    assert all(not each.acts for each in theirs if each.purchase.is_paid)
+    ours = _first(_options(), 600)
+    assert all(each.purchase.fulfilled_by == "seller" for each in ours)
+
+
 @pytest.mark.parametrize("skus", [1, 3, 10, 40])
 def test_a_tenth_of_the_skus_is_wanted_more_often_than_there_are_units(skus):
     wanted = Counter()

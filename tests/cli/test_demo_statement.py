@@ -164,6 +164,17 @@ def test_units_sold_beyond_the_stock_are_oversold_and_must_be_short_in_the_hub(w
     assert world.compare().is_clean
 
 
+def test_units_the_channel_ships_from_its_own_warehouse_are_not_taken_from_ours(world):
+    placed = world.truths["eu"]["orders"]["2"]
+    placed["fulfilled_by"] = "channel"
+    assert world.compare().listings_drifted == 2  # the two units are still here to be sold
+    for name in world.truths:
+        world.truths[name]["quantities"]["TEE"] = 8
+    for listing in world.stock[0]["listings"]:
+        listing["channel_quantity"] = 8
+    assert world.compare().is_clean
+
+
 def test_units_that_came_back_can_be_sold_again(world):
     for side in (world.truths["us"]["orders"]["1"], world.orders[0]):
         side["lines"][0]["quantity_returned"] = 2
@@ -207,6 +218,34 @@ def test_a_shipment_the_channel_keeps_in_parts_is_confirmed(world):
     assert world.compare().shipments_confirmed == 1
 
 
+def test_a_shipment_the_channel_keeps_package_by_package_is_confirmed(world):
+    world.orders[0]["shipments"][0]["packages"] = [
+        {"carrier": "ups", "tracking_number": number} for number in ("T1", "T2")
+    ]
+    whole = world.truths["us"]["orders"]["1"]["shipments"][0]
+    parts = [copy.deepcopy(whole), copy.deepcopy(whole)]
+    for part, number in zip(parts, ("T1", "T2"), strict=True):
+        part["lines"][0]["quantity"] = 1
+        part["packages"] = [{"carrier": "ups", "tracking_number": number}]
+    world.truths["us"]["orders"]["1"]["shipments"] = parts
+    assert world.compare().shipments_confirmed == 1
+    parts.pop()
+    assert world.compare().shipments_confirmed == 0
+
+
+def test_a_channel_told_of_whole_lines_only_must_show_each_package_once(world):
+    placed = world.truths["us"]["orders"]["1"]
+    part = placed["shipments"][0]
+    part["units_known"] = False
+    part["lines"][0]["quantity"] = 9  # what the channel guesses counts for nothing
+    assert world.compare().shipments_confirmed == 1
+    placed["shipments"].append(copy.deepcopy(part))
+    assert world.compare().shipments_confirmed == 0
+    placed["shipments"] = [part]
+    part["lines"][0]["channel_line_id"] = "c-9"
+    assert world.compare().shipments_confirmed == 0
+
+
 def test_the_document_has_exactly_the_promised_keys(world):
     statement = Statement(
         seed=1,
@@ -221,3 +260,21 @@ def test_the_document_has_exactly_the_promised_keys(world):
     assert list(document) == KEYS
     assert document["settled_seconds"] == 1.2
     assert document["channels"]["us"]["orders_placed"] == 1
+
+
+def test_a_channels_own_faults_and_outlook_stand_beside_its_figures(world):
+    statement = Statement(
+        seed=1,
+        plan_hash="ab",
+        comparison=world.compare(),
+        skus_sold_out=0,
+        propagation_ms={},
+        faults_fired={"F01": 2},
+        settled_seconds=0.0,
+        faults_by_account={"us": {"F01": 2}},
+        published={"eu": {"push_seconds": 7.0}},
+    )
+    channels = statement.document()["channels"]
+    assert channels["us"]["faults_fired"] == {"F01": 2}
+    assert channels["eu"]["published"] == {"push_seconds": 7.0}
+    assert "published" not in channels["us"]

@@ -1,11 +1,12 @@
 """What the demo shows: whole on 100 columns, plain in a pipe, never steered by a channel's text."""
 
 import io
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
 
-from oms_sync.cli.demo_statement import Comparison, Statement
+from oms_sync.cli.demo_statement import ChannelComparison, Comparison, Statement
 from oms_sync.cli.demo_view import (
     ChannelRow,
     Scene,
@@ -50,10 +51,31 @@ def _drawn(scene: Scene) -> str:
 
 def test_the_panel_shows_every_channel_sku_fault_and_the_address_within_100_columns():
     text = _drawn(_scene())
-    shown = ("shop-us", "shop-eu", "TEE RED M", "out of reach", "90 ms", "F01×2", "sold out 1")
+    shown = ("shop-us", "shop-eu", "TEE RED M", "out of reach", "90 ms", "F01×2", "12 of 60 s")
     assert [part for part in shown if part not in text] == []
+    assert "57 orders in the hub   20 shipments   1 SKUs sold out" in text
     assert "http://127.0.0.1:8080/readyz" in text
     assert max(len(line) for line in text.splitlines()) <= 100
+
+
+def test_three_channels_and_many_faults_still_fit_100_columns_uncut():
+    accounts = ("amazon-us", "ebay-us", "shop-us")
+    scene = _scene(
+        channels=[
+            ChannelRow(account=a, placed=12_345, refused=99, pushes=23_456) for a in accounts
+        ],
+        stock=[
+            StockRow(sku=f"SKU-{n:05d}", initial=9, left=n, offered=dict.fromkeys(accounts, n))
+            for n in range(6)
+        ],
+        lags=[1_000.0 * (n % 7) for n in range(60)],
+        faults={f"F{number:02d}": number * 3 for number in range(1, 30)},
+    )
+    lines = _drawn(scene).splitlines()
+    assert max(len(line) for line in lines) <= 100
+    assert "…" not in "".join(lines)
+    assert "F29×87" in "".join(lines)
+    assert "half within 3000 · 95 % 6000 ms" in "".join(lines)
 
 
 def test_the_panel_can_be_drawn_before_anything_happened():
@@ -123,6 +145,33 @@ def _statement(**changes: int) -> Statement:
         faults_fired={},
         settled_seconds=1.0,
     )
+
+
+def _of_channel(**changes: int) -> ChannelComparison:
+    counts = {
+        "orders_placed": 4,
+        "orders_in_hub": 4,
+        "orders_missing": 0,
+        "orders_differing": 0,
+        "orders_doubled": 0,
+        "purchases_refused": 1,
+        "units_sold": 6,
+        "listings": 40,
+        "listings_drifted": 0,
+        "shipments_made": 2,
+        "shipments_confirmed": 2,
+    }
+    return ChannelComparison(**(counts | changes), calls={})
+
+
+def test_the_statement_says_what_each_channel_says_by_itself():
+    channels = {"amazon-us": _of_channel(), "ebay-us": _of_channel(orders_placed=31)}
+    statement = _statement()
+    text = _shown(replace(statement, comparison=replace(statement.comparison, channels=channels)))
+    heading = next(line for line in text.splitlines() if "closing statement" in line)
+    assert heading.split() == "closing statement amazon-us ebay-us all channels hub".split()
+    orders = next(line for line in text.splitlines() if line.split()[:1] == ["orders"])
+    assert orders.split() == ["orders", "4", "31", "9", "9", "✓"]
 
 
 def _shown(statement: Statement) -> str:

@@ -21,7 +21,8 @@ orders refetch|ship|shipments import|stock list|stock show|stock explain|stock s
 stock receive|stock import|stock export|listings list|listings discover|listings link
 listings unlink|listings import|listings export|listings push|inbox list|inbox show|inbox replay
 inbox drop|dead-letters list|dead-letters show|dead-letters replay|dead-letters drop
-ledger verify|db upgrade|connectors list|init|check|config schema|run|demo|sandbox"""
+ledger verify|db upgrade|connectors list|connectors new
+connectors check|init|check|config schema|run|demo|sandbox"""
 
 
 def leaves(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:

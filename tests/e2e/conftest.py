@@ -20,7 +20,7 @@ from ruamel.yaml import YAML
 
 from oms_sync import bootstrap
 from oms_sync.cli.demo_control import SandboxControl
-from oms_sync.cli.demo_stage import command_context, free_port
+from oms_sync.cli.demo_stage import QUEUE_SETTING, command_context, free_port
 from oms_sync.cli.demo_statement import Comparison, Evidence, compare
 from oms_sync.flows.commands.context import CommandContext
 from oms_sync.flows.commands.listing_files import import_listings
@@ -116,13 +116,13 @@ class Town:
 
     # --- setting up ------------------------------------------------------------------------------
 
-    def open_shop(self, name: str, *options: str) -> Shop:
-        """`oms-sync sandbox shopify`, under a name of its own at the hub."""
+    def open_shop(self, name: str, *options: str, connector: str = "shopify") -> Shop:
+        """`oms-sync sandbox CONNECTOR`, under a name of its own at the hub."""
 
         def start(*more: str) -> subprocess.Popen[str]:
             with (self.folder / f"{name}.log").open("ab") as log:
                 process = subprocess.Popen(
-                    [sys.executable, "-m", "oms_sync", "sandbox", "shopify", *options, *more],
+                    [sys.executable, "-m", "oms_sync", "sandbox", connector, *options, *more],
                     stdout=subprocess.PIPE,
                     stderr=log,
                     text=True,
@@ -145,8 +145,14 @@ class Town:
     def configure(
         self, *, has_webhooks: bool = True, accounts: Mapping[str, Any] | None = None, **every: Any
     ) -> None:
-        """Write the configuration; `every` account gets these keys, `accounts` some of its own."""
+        """Write the configuration; `every` account gets these keys, `accounts` some of its own.
+
+        Without webhooks there is no queue either: every account polls only.
+        """
         own = accounts or {}
+        if not has_webhooks:
+            for shop in self.shops.values():
+                shop.entry["settings"].pop(QUEUE_SETTING, None)
         document = {
             "version": 1,
             "database": {"url": self.database_url},
@@ -344,14 +350,22 @@ def wait_until() -> Callable[..., Any]:
 
 @pytest.fixture
 def make_town(tmp_path: Path) -> Iterator[Callable[..., Town]]:
-    """A maker of towns with two open shops; everything ends with the test."""
+    """A maker of towns with two open shops; everything ends with the test.
+
+    `channels` names accounts of other connectors to open besides.
+    """
     made: list[Town] = []
 
-    def make(*, shops: tuple[str, ...] = NAMES, **options: Any) -> Town:
+    def make(
+        *,
+        shops: tuple[str, ...] = NAMES,
+        channels: Mapping[str, str] | None = None,
+        **options: Any,
+    ) -> Town:
         town = Town(folder=tmp_path, **options)
         made.append(town)
-        for name in shops:
-            town.open_shop(name, "--limits", "off")
+        for name, connector in {**dict.fromkeys(shops, "shopify"), **(channels or {})}.items():
+            town.open_shop(name, "--limits", "off", connector=connector)
         return town
 
     yield make
