@@ -167,10 +167,15 @@ def sources(outlooks: Iterable[Outlook]) -> list[str]:
         f"{one.label}: polled every {_span(one.poll_seconds)}, shows an order after "
         f"{_span(one.visibility_lag_seconds)} (its manifest). {one.push_calls:,} calls for "
         f"{one.listings_changed:,} listings, counted against a look-alike that keeps the published "
-        f"limits, in virtual time; {one.push_limited_by or 'no limit'} bounds pushes, "
-        f"{one.poll_limited_by or 'no limit'} polls."
+        f"limits, in virtual time; {_bound(one.push_limited_by)} bounds pushes, "
+        f"{_bound(one.poll_limited_by)} polls."
         for one in outlooks
     ]
+
+
+def _bound(operation: str | None) -> str:
+    """The bucket's name for people: `*` is the one every call is paid from."""
+    return "the budget of all calls" if operation == "*" else operation or "no limit"
 
 
 def show_outlooks(outlooks: Sequence[Outlook], missing: Sequence[str], file: TextIO) -> None:

@@ -159,6 +159,7 @@ def test_a_channel_without_limits_says_so():
     )
     assert "288 of –" in _shown(free)
     assert "no limit bounds pushes" in sources([free])[0]
+    assert "the budget of all calls bounds" in sources([_outlook(push_limited_by="*")])[0]
 
 
 def test_a_channel_that_could_not_be_measured_is_named_with_the_reason():
