@@ -98,7 +98,7 @@ class Play:
 
     def _wait_level(self, is_stopping: Callable[[], bool]) -> None:
         """Nobody sells before the hub knows both shops and they show its quantities."""
-        self._view.say("the hub looks at every shop before the first sale …")
+        self._view.say("the hub looks at every channel before the first sale …")
         deadline = self._clock.monotonic() + LEVEL_SECONDS_MAX
         while not is_stopping():
             self._stage.check()

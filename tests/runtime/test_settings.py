@@ -1,4 +1,5 @@
 import json
+import re
 import stat
 from pathlib import Path
 from typing import get_args
@@ -319,20 +320,21 @@ def test_the_template_is_never_written_over_a_file(tmp_path):
     assert file.read_text() == "mine"
 
 
-def test_the_templates_account_passes_once_its_comment_signs_are_taken_away(tmp_path):
+def test_the_templates_accounts_pass_once_their_comment_signs_are_taken_away(tmp_path):
     before, _, rest = template_text().partition("accounts: []\n")
     lines = rest.splitlines()
     end = next(index for index, line in enumerate(lines) if not line.startswith("#"))
-    account = "\n".join(line.removeprefix("#") for line in lines[:end])
+    accounts = "\n".join(line.removeprefix("#") for line in lines[:end])
     file = tmp_path / "oms-sync.yaml"
-    file.write_text(before + "accounts:\n" + account + "\n" + "\n".join(lines[end:]))
-    secrets = {"SHOP_US_TOKEN": CANARY, "SHOP_US_WEBHOOK_SECRET": CANARY}
+    file.write_text(before + "accounts:\n" + accounts + "\n" + "\n".join(lines[end:]))
+    secrets = dict.fromkeys(re.findall(r"\$\{([A-Z_]+)\}", accounts), CANARY * 2)
     settings = load_settings(file, environment=secrets)
-    assert settings.accounts[0].mode == "shadow"
-    assert [each.path for each in check_config(file, load_registry(), environment={})[1]] == [
-        "accounts[0].settings.access_token",
-        "accounts[0].settings.webhook_secret",
-    ]
+    assert [each.connector for each in settings.accounts] == ["shopify", "amazon", "ebay"]
+    assert {each.mode for each in settings.accounts} == {"shadow"}
+    assert check_config(file, load_registry(), environment=secrets)[1] == ()
+    faults = check_config(file, load_registry(), environment={})[1]
+    assert len(faults) == len(secrets)
+    assert all(".settings." in each.path for each in faults)
 
 
 def test_the_example_is_the_template(request):
