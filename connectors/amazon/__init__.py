@@ -26,7 +26,6 @@ CONNECTOR = Connector(
         visibility_lag_seconds=120,
         stock_batch_max=5000,
         stock_read_max=20,
-        order_read_max=5,
     ),
     settings="connectors.amazon.settings:AmazonSettings",
     open="connectors.amazon.session:open_session",

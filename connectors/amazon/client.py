@@ -178,11 +178,14 @@ class Client:
             except (LookupError, TypeError, ValueError, AttributeError) as error:
                 message = f"{name}: the SDK does not understand the answer: {error!r}"[:300]
                 raise faults.lost(message, is_write=is_write) from error
+            finally:
+                # Refusals, too, tell the time: a bound set by a wrong clock would be refused anew.
+                at = self._channel_time(call.headers)
         self._learn(name, call.headers)
         if needed and call.fields.get(needed) is None:
             # An empty success is no success: nothing may be concluded from it.
             raise faults.lost(f"{name}: the answer holds no {needed!r}", is_write=is_write)
-        return Answer(fields=call.fields, at=self._channel_time(call.headers))
+        return Answer(fields=call.fields, at=at)
 
     def _api(self, name: str) -> Any:
         """This thread's own client of an API; the SDK's are not safe to share."""
@@ -237,8 +240,7 @@ class Client:
             return
         self._rates[name] = rate
         burst = max(limit.capacity, rate)
-        left = min(burst, rate)
-        self._gate.learn(name, available=left, capacity=burst, refill_per_second=rate)
+        self._gate.learn(name, available=rate, capacity=burst, refill_per_second=rate)
 
     def _slow(self, name: str, error: sdk.RateLimited) -> None:
         """A 429 rarely says how long: then the bucket's own time."""

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from connectors.amazon import render
 from connectors.amazon.client import Client
+from connectors.amazon.faults import NotFound
 from oms_sync import sdk
 from oms_sync.sdk.strict_json import read_json
 
@@ -23,7 +24,10 @@ UNFINISHED_HOURS: Final = 24
 UNFINISHED_PAGE: Final = 100
 #: what is stored beside the tokens: the feed under way, empty for none
 FEEDS: Final = "feed_under_way"
+#: the start of a note that a feed may have been made; the time it was asked for follows
 UNKNOWN: Final = "?"
+#: a feed just made may not be listed at once
+UNLISTED_SECONDS: Final = 60.0
 _UNFINISHED: Final = ("IN_QUEUE", "IN_PROGRESS")
 _ENDED: Final = frozenset({"DONE", "CANCELLED", "FATAL"})
 _TEXT_MAX: Final = 300
@@ -36,43 +40,58 @@ class FeedDesk:
         self._client, self._clock, self._store = client, request.clock, request.tokens
         self._lock = threading.Lock()
 
+    @property
+    def is_noted(self) -> bool:
+        """True while a feed of ours may be under way."""
+        return bool(self._store.load().get(FEEDS))
+
     def settle(self) -> None:
-        """Return when no feed is under way; RetryLater until then."""
+        """Return when no feed is under way; RateLimited, which blames nobody, until then."""
         with self._lock:
             known = self._store.load().get(FEEDS, UNKNOWN)
-            under_way = set(self._unfinished() if known == UNKNOWN else filter(None, [known]))
-            ended = {one for one in under_way if self._feed(one)["processingStatus"] in _ENDED}
-            left = ",".join(sorted(under_way - ended))
+            is_unknown, left = known.startswith(UNKNOWN), ""
+            feeds = self._unfinished(known) if is_unknown else list(filter(None, [known]))
+            try:
+                left = ",".join(one for one in feeds if not self._has_ended(one))
+            except NotFound:
+                left = UNKNOWN  # the list of feeds decides
             if left != known:
                 self._note(left if "," not in left else UNKNOWN)
             if left:
                 message = f"Amazon still works off feed {left}: quantities wait until it ends"
-                raise sdk.RetryLater(message)
+                raise sdk.RateLimited(message, retry_after_seconds=PAUSE_SECONDS_MAX)
 
-    def push(self, entries: Sequence[sdk.StockPush]) -> list[sdk.PushResult]:
+    def push(self, entries: Sequence[sdk.StockPush], marketplace_id: str) -> list[sdk.PushResult]:
         """Send the entries as one feed and say what became of each.
 
         Raises OutcomeUnknown when its end was not seen; other errors mean that nothing was applied.
         """
         with self._lock:
-            feed_id = self._submit(render.feed(self._client.seller_id, entries))
+            body = render.feed(self._client.seller_id, entries)
+            feed_id = self._submit(body, marketplace_id)
             feed = self._wait(feed_id)
             self._note("")
             return self._results(feed, entries)
 
-    def _submit(self, body: bytes) -> str:
+    def _submit(self, body: bytes, marketplace_id: str) -> str:
         document = self._client.run(
             "createFeedDocument", None, render.FEED_MEDIA, priority=sdk.Priority.WRITE
         ).fields
         self._client.upload(str(document["url"]), body, render.FEED_MEDIA)
-        self._note(UNKNOWN)  # from here on only Amazon knows
-        answer = self._client.run(
-            "createFeed",
-            render.FEED_TYPE,
-            document["feedDocumentId"],
-            marketplaceIds=self._client.marketplace_ids[:1],
-            priority=sdk.Priority.WRITE,
-        )
+        self._note(UNKNOWN + self._clock.now().isoformat())  # from here on only Amazon knows
+        try:
+            answer = self._client.run(
+                "createFeed",
+                render.FEED_TYPE,
+                document["feedDocumentId"],
+                marketplaceIds=[marketplace_id],  # a feed of listings is for one
+                priority=sdk.Priority.WRITE,
+            )
+        except sdk.OutcomeUnknown:
+            raise
+        except sdk.ChannelError:
+            self._note("")
+            raise
         feed_id = str(answer.fields["feedId"])
         self._note(feed_id)
         return feed_id
@@ -123,7 +142,18 @@ class FeedDesk:
     def _feed(self, feed_id: str) -> Mapping[str, Any]:
         return self._client.run("getFeed", feed_id, priority=sdk.Priority.WRITE).fields
 
-    def _unfinished(self) -> list[str]:
+    def _has_ended(self, feed_id: str) -> bool:
+        return self._feed(feed_id)["processingStatus"] in _ENDED
+
+    def _unfinished(self, note: str) -> list[str]:
+        asked_at = note.removeprefix(UNKNOWN)
+        if asked_at:
+            age = (self._clock.now() - datetime.fromisoformat(asked_at)).total_seconds()
+            if age < UNLISTED_SECONDS:
+                raise sdk.RateLimited(
+                    "whether Amazon made a feed is not known yet: quantities wait",
+                    retry_after_seconds=UNLISTED_SECONDS - max(0.0, age),
+                )
         since = self._client.now() - timedelta(hours=UNFINISHED_HOURS)
         answer = self._client.run(
             "getFeeds",
@@ -134,11 +164,7 @@ class FeedDesk:
             marketplaceIds=",".join(self._client.marketplace_ids),
             priority=sdk.Priority.WRITE,
         )
-        return [
-            str(each["feedId"])
-            for each in answer.fields["feeds"]
-            if each.get("processingStatus") not in _ENDED
-        ]
+        return [str(each["feedId"]) for each in answer.fields["feeds"]]
 
 
 def _apart(

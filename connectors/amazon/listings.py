@@ -1,7 +1,5 @@
 """Everything the seller offers, by report: a search ends after a thousand SKUs."""
 
-import csv
-import io
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -82,8 +80,9 @@ def _rows(text: str) -> list[dict[str, str]]:
     """The rows under our names of the columns; a title nobody knows is said, never guessed."""
     if not text.strip():
         return []
-    lines = csv.reader(io.StringIO(text), delimiter="\t", quoting=csv.QUOTE_NONE)
-    titles = [title.strip().lower() for title in next(lines)]
+    # Quotes are letters here, and a cell ends at the next tab or line whatever it holds.
+    first, *lines = text.replace("\r\n", "\n").split("\n")
+    titles = [title.strip().lower() for title in first.split("\t")]
     places = {
         name: titles.index(alias)
         for name, aliases in COLUMNS.items()
@@ -95,15 +94,13 @@ def _rows(text: str) -> list[dict[str, str]]:
         raise sdk.BadPayload(
             f"the report of listings has no column for {', '.join(missing)}, only {titles[:40]}"
         )
-    return [
-        {name: line[place].strip() for name, place in places.items() if place < len(line)}
-        for line in lines
-        if line
-    ]
+    rows = (dict(enumerate(line.split("\t"))) for line in lines)
+    named = [{name: row.get(place, "").strip() for name, place in places.items()} for row in rows]
+    return [row for row in named if row["sku"]]  # without one there is nothing to link
 
 
 def _listing(row: Mapping[str, Any]) -> sdk.ChannelListing:
-    sku, fulfilment = row["sku"], row.get("fulfilment", "")
+    sku, fulfilment = row["sku"], row["fulfilment"]
     warning = ""
     if fulfilment.startswith("AMAZON"):
         warning = "Amazon holds its stock: it is recorded and never written"

@@ -26,8 +26,11 @@ DETAILS: Final = ("PROCEEDS", "RECIPIENT", "BUYER")
 SHIPPABLE: Final = ("UNSHIPPED", "PARTIALLY_SHIPPED")
 OPEN_STATUSES: Final = ("PENDING_AVAILABILITY", "PENDING", *SHIPPABLE)
 PAGE_ORDERS: Final = 100
-PAGES_MAX: Final = 1_000
+#: checksums a cursor carries; a longer circle than these show is not noticed
+SEEN_MAX: Final = 2_000
+#: restarts in a row before an operator is told, and for how long he is told before the next one
 RESTARTS_MAX: Final = 5
+GIVEN_UP_SECONDS: Final = 900.0
 TOKEN_LIFE_SECONDS: Final = 23 * 3600.0
 #: the channel refuses an upper bound closer to now
 BOUND_SECONDS: Final = 120.0
@@ -35,7 +38,11 @@ BOUND_MARGIN_SECONDS: Final = 2.0
 DETAIL_SECONDS_MAX: Final = 20.0
 WAITING_MAX: Final = 1_000
 DONE_MAX: Final = 5_000
+#: marks a session remembers besides those of its cursors
+KNOWN_MAX: Final = 10_000
 MARK_BYTES: Final = 6
+#: parts of an order that name people
+_PEOPLE: Final = ("buyer", "recipient")
 _LISTS: Final = ("seen", "waiting", "done", "fresh")
 _ID: Final = re.compile(r"[A-Z0-9]{3}-\d{7}-\d{7}", re.ASCII)
 
@@ -76,10 +83,18 @@ class OrderReader:
         self.page_orders = PAGE_ORDERS
         #: parts of an order Amazon refuses to this application
         self.withheld: tuple[str, ...] = ()
+        #: marks of orders read in full and surely stored, whichever feed showed them
+        self._known: dict[str, None] = {}
+
+    def forget_withheld(self) -> tuple[str, ...]:
+        """Ask for everything again from now on, as roles may be granted; answers what was not."""
+        withheld, self.withheld = self.withheld, ()
+        return withheld
 
     def page(self, feed: sdk.OrderFeed, cursor: str | None, since: datetime) -> sdk.OrderPage:
         """The next page of `feed`."""
         place = _read_cursor(cursor)
+        self._note(*place.done, *place.fresh)
         listed: list[dict[str, Any]] = []
         priority = sdk.Priority.READ if feed is sdk.OrderFeed.CHANGES else sdk.Priority.BULK
         is_listing = not place.is_listed and len(place.waiting) < WAITING_MAX
@@ -91,11 +106,12 @@ class OrderReader:
             except Refused as error:
                 if place.token is None:
                     raise
-                return _page([], _restart(place, str(error)), is_last=False)
+                return _page([], self._restart(place, str(error)), is_last=False)
             listed = answer.fields["orders"]
             place = self._advance(place, answer)
-        known = {*place.done, *place.fresh}
-        due = {each["orderId"]: _mark(each) for each in listed if _wants_details(each)}
+        known = self._known
+        withheld = self.withheld
+        due = {each["orderId"]: _mark(each, withheld) for each in listed if _wants_details(each)}
         waiting = dict.fromkeys(
             (*place.waiting, *(one for one, mark in due.items() if mark not in known))
         )
@@ -106,7 +122,8 @@ class OrderReader:
         fresh = dict.fromkeys((*place.fresh, *(mark for mark in due.values() if mark in known)))
         fresh |= dict.fromkeys(mark for _, mark in full.values())
         left = tuple(one for one in waiting if one not in found)
-        place, is_last = _finish(feed, replace(place, waiting=left, fresh=tuple(fresh)))
+        place = replace(place, waiting=left, fresh=tuple(fresh)[-DONE_MAX:])
+        place, is_last = _finish(feed, place)
         return _page(raws, place, is_last=is_last)
 
     def by_id(self, channel_order_ids: Sequence[str]) -> tuple[sdk.RawOrder, ...]:
@@ -126,31 +143,38 @@ class OrderReader:
         return order
 
     def _one(self, order_id: str) -> sdk.RawOrder:
-        gone = sdk.RawOrder(channel_order_id=order_id, payload=b"", is_gone=True)
-        if not _ID.fullmatch(order_id):
-            return gone
         try:
-            order = self.shown(order_id, DECISION, priority=sdk.Priority.READ)
-            if _wants_details(order):
-                return self._full(order_id, sdk.Priority.READ)[0]
+            if _ID.fullmatch(order_id):
+                raw, mark = self._full(order_id, self.withheld, sdk.Priority.READ)
+                # Who asks by id asks again until it is stored.
+                self._note(mark)
+                return raw
         except NotFound:
-            return gone
-        return _raw(order, DECISION)
+            pass
+        return sdk.RawOrder(channel_order_id=order_id, payload=b"", is_gone=True)
 
-    def _full(self, order_id: str, priority: sdk.Priority) -> tuple[sdk.RawOrder, str]:
-        """An order with all Amazon grants us; what a missing role forbids is left out from now."""
-        for _ in DETAILS:
-            included = (*DECISION, *(part for part in DETAILS if part not in self.withheld))
-            try:
-                order = self.shown(order_id, included, priority=priority)
-            except Denied:
-                if included == DECISION:
-                    raise
-                self.withheld = (*self.withheld, included[-1])
-                continue
-            return _raw(order, included), _mark(order)
-        order = self.shown(order_id, DECISION, priority=priority)
-        return _raw(order, DECISION), _mark(order)
+    def _note(self, *marks: str) -> None:
+        self._known = dict.fromkeys([*self._known, *marks][-KNOWN_MAX:])
+
+    def _full(
+        self, order_id: str, withheld: tuple[str, ...], priority: sdk.Priority
+    ) -> tuple[sdk.RawOrder, str]:
+        """An order with all Amazon grants us, in one call where no role is missing, and its mark.
+
+        Who it goes to is kept only where the seller ships it, and it is to be shipped.
+        """
+        included = (*DECISION, *(part for part in DETAILS if part not in withheld))
+        try:
+            order = self.shown(order_id, included, priority=priority)
+        except Denied as error:
+            if included == DECISION:
+                # Without the role for this no list is read either: it is this order alone.
+                raise sdk.Rejected(str(error)) from error
+            return self._full(order_id, (*withheld, included[-1]), priority)
+        self.withheld = withheld
+        if not _wants_details(order):
+            order = {name: value for name, value in order.items() if name not in _PEOPLE}
+        return _raw(order, included), _mark(order, withheld)
 
     def _details(
         self, order_ids: Sequence[str], *, is_all: bool
@@ -162,7 +186,7 @@ class OrderReader:
             if found and self._clock.monotonic() >= until:
                 break
             try:
-                found[order_id] = self._full(order_id, sdk.Priority.BULK)
+                found[order_id] = self._full(order_id, self.withheld, sdk.Priority.BULK)
             except sdk.RetryLater:
                 if is_all and not found:
                     raise
@@ -193,9 +217,8 @@ class OrderReader:
             query["lastUpdatedBefore"] = place.before
         if feed is sdk.OrderFeed.OPEN:
             query["fulfillmentStatuses"] = list(OPEN_STATUSES)
-        if place.token and place.issued_at:
-            age = self._clock.now() - datetime.fromisoformat(place.issued_at)
-            if age > timedelta(seconds=TOKEN_LIFE_SECONDS):
+        if place.token:
+            if self._age(place) > timedelta(seconds=TOKEN_LIFE_SECONDS):
                 raise Refused("the page token is a day old")
             query["paginationToken"] = place.token
         return self._client.run("searchOrders", priority=priority, **query)
@@ -208,17 +231,35 @@ class OrderReader:
             raise sdk.ChannelDown("the list of orders has another shape than Amazon's contract")
         pagination = fields.get("pagination") or {}
         token = pagination.get("nextToken")
-        place = replace(place, echoed=place.echoed or fields.get("lastUpdatedBefore"))
+        echoed = fields.get("lastUpdatedBefore")
+        if echoed is not None:
+            moment(echoed)  # the next pass begins there
+        place = replace(place, echoed=place.echoed or echoed)
         if not token:
             return replace(place, token=None, issued_at=None, is_listed=True)
         marks = [zlib.crc32(str(token).encode())]
         if orders:
             words = [f"{each['orderId']} {each.get('lastUpdatedTime')}" for each in orders]
             marks.append(zlib.crc32("\n".join(words).encode()))
-        if set(marks) & set(place.seen) or len(place.seen) > 2 * PAGES_MAX:
-            return _restart(place, "the list of orders goes round in circles")
-        issued_at = self._clock.now().isoformat()
-        return replace(place, token=token, issued_at=issued_at, seen=(*place.seen, *marks))
+        if set(marks) & set(place.seen):
+            return self._restart(place, "the list of orders goes round in circles")
+        issued_at, seen = self._clock.now().isoformat(), (*place.seen, *marks)
+        return replace(place, token=token, issued_at=issued_at, seen=seen[-SEEN_MAX:])
+
+    def _restart(self, place: Cursor, reason: str) -> Cursor:
+        """Read the window again from its beginning: what was stored already is merged away."""
+        restarts = place.restarts + 1
+        if restarts > RESTARTS_MAX:
+            # The stored cursor stays: only its age can end this, and must.
+            if self._age(place) < timedelta(seconds=GIVEN_UP_SECONDS):
+                raise sdk.ChannelDown(f"reading orders from {place.after} gets nowhere: {reason}")
+            restarts = 1
+        return replace(place, token=None, issued_at=None, seen=(), restarts=restarts)
+
+    def _age(self, place: Cursor) -> timedelta:
+        """How long ago the page token was issued."""
+        now = self._clock.now()
+        return now - datetime.fromisoformat(place.issued_at or now.isoformat())
 
 
 def _wants_details(order: Mapping[str, Any]) -> bool:
@@ -230,18 +271,12 @@ def _wants_details(order: Mapping[str, Any]) -> bool:
     )
 
 
-def _mark(order: Mapping[str, Any]) -> str:
-    """Short for an order as it was at one time of change."""
-    words = f"{order['orderId']} {order.get('lastUpdatedTime')}".encode()
+def _mark(order: Mapping[str, Any], withheld: Sequence[str]) -> str:
+    """Short for an order as it was at one time of change, and for how much of it was read."""
+    is_whole = _wants_details(order)
+    words = f"{order['orderId']} {order.get('lastUpdatedTime')} {is_whole} {withheld}".encode()
     digest = hashlib.blake2b(words, digest_size=MARK_BYTES).digest()
     return base64.b64encode(digest).decode()
-
-
-def _restart(place: Cursor, reason: str) -> Cursor:
-    """Read the window again from its beginning: what was stored already is merged away."""
-    if place.restarts >= RESTARTS_MAX:
-        raise sdk.ChannelDown(f"reading orders from {place.after} on gets nowhere: {reason}")
-    return replace(place, token=None, issued_at=None, seen=(), restarts=place.restarts + 1)
 
 
 def _finish(feed: sdk.OrderFeed, place: Cursor) -> tuple[Cursor, bool]:
@@ -250,8 +285,8 @@ def _finish(feed: sdk.OrderFeed, place: Cursor) -> tuple[Cursor, bool]:
     if not place.is_listed or (place.waiting and not is_endless):
         return place, False
     # The channel's own bound is where the next pass begins; unsaid, it begins where this one did.
-    mark, done = place.echoed or place.watermark, place.fresh[-DONE_MAX:]
-    return Cursor(watermark=mark, waiting=place.waiting, done=done), True
+    mark = place.echoed or place.watermark
+    return Cursor(watermark=mark, waiting=place.waiting, done=place.fresh), True
 
 
 def _page(raws: Sequence[sdk.RawOrder], place: Cursor, *, is_last: bool) -> sdk.OrderPage:

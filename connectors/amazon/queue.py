@@ -21,9 +21,10 @@ from oms_sync import sdk
 from oms_sync.sdk.strict_json import read_json
 
 BATCH_MAX: Final = 10
-WAIT_SECONDS_MAX: Final = 20
+#: the longest one pull waits: a hub that stops waits as long, and for the answer
+WAIT_SECONDS_MAX: Final = 5
 CONNECT_SECONDS: Final = 5
-ANSWER_SECONDS: Final = 15
+ANSWER_SECONDS: Final = 10
 UNKNOWN: Final = "unknown"
 _THROTTLED: Final = frozenset({"RequestThrottled", "ThrottlingException", "OverLimit"})
 #: the message is gone already, or was given to somebody else since

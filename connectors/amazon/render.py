@@ -3,12 +3,12 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from oms_sync.sdk import MappingTable, OutgoingShipment, Rejected, StockPush
 
+Tables = Mapping[str, MappingTable]
 FEED_TYPE: Final = "JSON_LISTINGS_FEED"
 FEED_MEDIA: Final = "application/json; charset=UTF-8"
 FEED_MESSAGES_MAX: Final = 25_000
@@ -69,14 +69,6 @@ def package_reference(key: str, number: int) -> str:
     return f"1{tail:0{SHIPMENT_DIGITS - 1}d}{number:02d}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tables:
-    """The words Amazon knows carriers and services by."""
-
-    carriers: MappingTable
-    services: MappingTable
-
-
 def confirmations(
     shipment: OutgoingShipment, order: Mapping[str, Any], tables: Tables, now: datetime
 ) -> list[dict[str, Any]]:
@@ -90,7 +82,7 @@ def confirmations(
     ):
         detail: dict[str, Any] = {
             "packageReferenceId": package_reference(shipment.key, number),
-            **_carrier(package.carrier, tables.carriers),
+            **_carrier(package.carrier, tables["carriers"]),
             "trackingNumber": package.tracking_number,
             "shipDate": shipped_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
             "orderItems": [
@@ -98,7 +90,7 @@ def confirmations(
             ],
         }
         if shipment.service:
-            detail["shippingMethod"] = tables.services.reverse().look_up(shipment.service).value
+            detail["shippingMethod"] = tables["services"].reverse().look_up(shipment.service).value
         bodies.append({"marketplaceId": _marketplace(order), "packageDetail": detail})
     return bodies
 

@@ -33,7 +33,7 @@ class AmazonSettings(BaseModel):
     lwa_client_secret: SecretStr
     #: what the seller's authorisation gave, one per seller and region
     refresh_token: SecretStr
-    #: how late an order may become visible
+    #: how late an order may become visible; Amazon's own is two minutes: less is for sandboxes
     visibility_lag_seconds: float = Field(default=120, ge=0, le=3600)
     #: more changed quantities than this go as one feed
     bulk_threshold: int = Field(default=100, ge=0)

@@ -28,9 +28,7 @@ class ShipmentDesk:
 
     def __init__(self, client: Client, orders: OrderReader, request: sdk.OpenRequest) -> None:
         self._client, self._orders, self._clock = client, orders, request.clock
-        self._tables = render.Tables(
-            carriers=request.tables["carriers"], services=request.tables["services"]
-        )
+        self._tables = request.tables
         self._lock = threading.Lock()
         self._looks: dict[str, tuple[float, Mapping[str, Any]]] = {}
 

@@ -52,7 +52,12 @@ class StockDesk:
         self._readings: dict[str, Reading] = {}
 
     def read(self, skus: Sequence[str]) -> sdk.StockReading:
-        """What Amazon shows; what it does not know, or does not let us set, is absent."""
+        """What Amazon shows; what it does not know, or does not let us set, is absent.
+
+        While a feed of ours is under way nothing it shows can be gone by.
+        """
+        if self._feeds.is_noted:
+            self._feeds.settle()
         readings, read_at = self._look(skus, sdk.Priority.READ)
         return sdk.StockReading(
             quantities={
@@ -67,89 +72,96 @@ class StockDesk:
             raise sdk.Rejected("quantities not sent: the account is in shadow mode")
         self._feeds.settle()
         at = self._client.now()
-        refusals = self._gate(batch)
-        good = [one for one in batch.entries if one.channel_listing_id not in refusals]
-        results = [
-            _result(sku, sdk.PushOutcome.REJECTED, at, reason) for sku, reason in refusals.items()
-        ]
-        if len(good) > self._bulk_threshold:
-            results += self._feeds.push(good)
-        elif good:
-            results += self._patch_all(good)
-        return tuple(results)
+        readings = self._gate(batch)
+        results: list[sdk.PushResult] = []
+        places: dict[str, list[sdk.StockPush]] = {}
+        for entry in batch.entries:
+            reading = readings.get(entry.channel_listing_id)
+            if reading is None or reading.refusal:
+                reason = reading.refusal if reading else "Amazon does not know this SKU"
+                results += _all([entry], sdk.PushOutcome.REJECTED, at, reason)
+            else:
+                places.setdefault(reading.marketplace_id, []).append(entry)
+        return (*results, *self._send_all(places))
 
-    def _gate(self, batch: sdk.StockBatch) -> dict[str, str]:
-        """Why an entry may not be written, by SKU, on the ground of recent readings."""
+    def _gate(self, batch: sdk.StockBatch) -> dict[str, Reading]:
+        """Recent readings by SKU: they say what may be written, and where."""
         skus = [entry.channel_listing_id for entry in batch.entries]
         oldest = self._clock.monotonic() - READING_SECONDS_MAX
-        known = {sku: one for sku in skus if (one := self._readings.get(sku)) is not None}
-        fresh = {sku: one for sku, one in known.items() if one.read_at >= oldest}
+        known = ((sku, self._readings.get(sku)) for sku in skus)
+        fresh = {sku: one for sku, one in known if one is not None and one.read_at >= oldest}
         missing = [sku for sku in skus if sku not in fresh]
         for start in range(0, len(missing), SEARCH_MAX):
             fresh |= self._look(missing[start : start + SEARCH_MAX], sdk.Priority.WRITE)[0]
-        return {
-            sku: fresh[sku].refusal if sku in fresh else "Amazon does not know this SKU"
-            for sku in skus
-            if sku not in fresh or fresh[sku].refusal
-        }
+        return fresh
 
-    def _patch_all(self, entries: Sequence[sdk.StockPush]) -> list[sdk.PushResult]:
+    def _send_all(self, places: Mapping[str, list[sdk.StockPush]]) -> list[sdk.PushResult]:
+        """Few quantities one by one; then, per marketplace, many as a feed."""
+        parts: list[tuple[str, list[sdk.StockPush], bool]] = []
+        for place, entries in places.items():
+            if len(entries) > self._bulk_threshold:
+                parts.append((place, entries, True))
+            else:
+                parts[:0] = [(place, [entry], False) for entry in entries]
         results: list[sdk.PushResult] = []
-        is_any_sent = False
-        for number, entry in enumerate(entries):
+        outcome, failure = sdk.PushOutcome.NOT_APPLIED, ""
+        for number, (place, entries, is_bulk) in enumerate(parts):
             try:
-                results.append(self._patch(entry))
-            except sdk.FixData as error:
-                at, sku = self._client.now(), entry.channel_listing_id
-                results.append(_result(sku, sdk.PushOutcome.REJECTED, at, str(error)))
+                if not failure:
+                    results += (self._feeds.push if is_bulk else self._patch)(entries, place)
+                    continue
             except sdk.ChannelError as error:
-                if not is_any_sent:
+                if number == 0:
                     raise  # an OutcomeUnknown of the first: nothing at all is known of the batch
                 # What was taken in stays taken in; the error shows itself at the next call.
-                return results + _rest(entries[number:], error, self._client.now())
-            is_any_sent = True
+                failure = str(error) or type(error).__name__
+                if isinstance(error, sdk.OutcomeUnknown):
+                    outcome = sdk.PushOutcome.UNKNOWN
+            results += _all(entries, outcome, self._client.now(), failure)
+            outcome = sdk.PushOutcome.NOT_APPLIED
         return results
 
-    def _patch(self, entry: sdk.StockPush) -> sdk.PushResult:
-        sku = render.check_sku(entry.channel_listing_id)
-        answer = self._client.run(
-            "patchListingsItem",
-            self._client.seller_id,
-            sku,
-            marketplaceIds=self._readings[sku].marketplace_id,
-            body=render.patch(entry.quantity),
-            priority=sdk.Priority.WRITE,
-        )
+    def _patch(self, entries: Sequence[sdk.StockPush], place: str) -> list[sdk.PushResult]:
+        (entry,) = entries
+        try:
+            answer = self._client.run(
+                "patchListingsItem",
+                self._client.seller_id,
+                render.check_sku(entry.channel_listing_id),
+                marketplaceIds=place,
+                body=render.patch(entry.quantity),
+                priority=sdk.Priority.WRITE,
+            )
+        except sdk.FixData as error:
+            return _all(entries, sdk.PushOutcome.REJECTED, self._client.now(), str(error))
         status = answer.fields["status"]
         if status == "ACCEPTED":
-            return _result(sku, sdk.PushOutcome.ACCEPTED, answer.at, "")
+            return _all(entries, sdk.PushOutcome.ACCEPTED, answer.at, "")
         # A refusal comes as a success with issues.
         issues = answer.fields.get("issues") or []
         texts = [f"{each.get('code')}: {each.get('message')}" for each in issues]
-        return _result(sku, sdk.PushOutcome.REJECTED, answer.at, f"{status} {'; '.join(texts)}")
+        reason = f"{status} {'; '.join(texts)}"
+        return _all(entries, sdk.PushOutcome.REJECTED, answer.at, reason)
 
     def _look(
         self, skus: Sequence[str], priority: sdk.Priority
     ) -> tuple[dict[str, Reading], datetime]:
-        """Readings by SKU; unknown ones are absent."""
-        for sku in skus:
-            render.check_sku(sku)
+        """Readings of up to `SEARCH_MAX` SKUs; unknown ones are absent."""
         # Identifiers are joined by commas: a SKU that holds one is asked for alone.
         plain = [sku for sku in dict.fromkeys(skus) if "," not in sku]
         read_at = self._client.now()
         found: list[Mapping[str, Any]] = []
-        for start in range(0, len(plain), SEARCH_MAX):
+        if plain:
             answer = self._client.run(
                 "searchListingsItems",
                 self._client.seller_id,
                 **self._wanted(),
                 identifiersType="SKU",
-                identifiers=",".join(plain[start : start + SEARCH_MAX]),
+                identifiers=",".join(plain),
                 pageSize=SEARCH_MAX,
                 priority=priority,
             )
-            read_at = min(read_at, answer.at) if found else answer.at
-            found += answer.fields["items"]
+            read_at, found = answer.at, list(answer.fields["items"])
         for sku in dict.fromkeys(sku for sku in skus if "," in sku):
             try:
                 fields = self._client.run(
@@ -170,29 +182,28 @@ class StockDesk:
     def _wanted(self) -> dict[str, str]:
         return {
             "marketplaceIds": ",".join(self._client.marketplace_ids),
-            "includedData": "summaries,fulfillmentAvailability,issues",
+            "includedData": "summaries,fulfillmentAvailability",
         }
 
     def _reading(self, listing: Mapping[str, Any]) -> Reading:
-        shown = listing.get("fulfillmentAvailability")
-        if not isinstance(shown, list):
-            raise sdk.ChannelDown("a listing came back without the quantities that were asked for")
+        shown = listing.get("fulfillmentAvailability") or []
+        if not shown and "summaries" not in listing:
+            raise sdk.ChannelDown("a listing came back without the parts that were asked for")
         by_code = {each["fulfillmentChannelCode"]: each.get("quantity") for each in shown}
-        refusal = ""
+        # An offer that was never given a quantity shows DEFAULT without one: nothing to buy.
+        quantity, refusal = by_code.get(MERCHANT) or 0, ""
         if any(code.startswith("AMAZON") for code in by_code):
             refusal = BY_AMAZON
         elif set(by_code) - {MERCHANT}:
             refusal = SEVERAL_PLACES
-        elif MERCHANT not in by_code:
+        elif not by_code:
             refusal = NOT_OFFERED
-        # An offer that was never given a quantity shows DEFAULT without one: nothing to buy.
-        quantity = None if refusal else by_code[MERCHANT] or 0
-        if quantity is not None and (type(quantity) is not int or quantity < 0):
-            raise sdk.BadPayload(f"{str(quantity)[:40]!r} is no quantity")
+        elif type(quantity) is not int or quantity < 0:
+            refusal = f"Amazon shows {str(quantity)[:40]!r}, which is no quantity"
         sold_in = {each.get("marketplaceId") for each in listing.get("summaries") or ()}
         ours = [each for each in self._client.marketplace_ids if each in sold_in]
         return Reading(
-            quantity=quantity,
+            quantity=None if refusal else quantity,
             marketplace_id=(ours or self._client.marketplace_ids)[0],
             refusal=refusal,
             read_at=self._clock.monotonic(),
@@ -205,20 +216,16 @@ class StockDesk:
                 del self._readings[old]
 
 
-def _rest(
-    entries: Sequence[sdk.StockPush], error: sdk.ChannelError, at: datetime
+def _all(
+    entries: Sequence[sdk.StockPush], outcome: sdk.PushOutcome, at: datetime, reason: str
 ) -> list[sdk.PushResult]:
-    """The entry that failed, and those behind it, which were not sent."""
-    is_unknown = isinstance(error, sdk.OutcomeUnknown)
-    first = sdk.PushOutcome.UNKNOWN if is_unknown else sdk.PushOutcome.NOT_APPLIED
-    outcomes = [first, *(sdk.PushOutcome.NOT_APPLIED for _ in entries[1:])]
+    """The same result for each entry."""
     return [
-        _result(entry.channel_listing_id, outcome, at, str(error))
-        for entry, outcome in zip(entries, outcomes, strict=True)
+        sdk.PushResult(
+            channel_listing_id=entry.channel_listing_id,
+            outcome=outcome,
+            applied_at=at,
+            reason=reason[:_TEXT_MAX],
+        )
+        for entry in entries
     ]
-
-
-def _result(sku: str, outcome: sdk.PushOutcome, at: datetime, reason: str) -> sdk.PushResult:
-    return sdk.PushResult(
-        channel_listing_id=sku, outcome=outcome, applied_at=at, reason=reason[:_TEXT_MAX]
-    )

@@ -49,12 +49,16 @@ class Wire(httpx.BaseTransport):
 
     @contextmanager
     def call(self, call: Call) -> Iterator[Call]:
-        """Every request of this thread inside the block belongs to `call`."""
+        """Every request of this thread inside the block belongs to `call`.
+
+        Blocks nest: a token may be granted in the midst of the call that needs it.
+        """
+        around = getattr(self._present, "call", None)
         self._present.call = call
         try:
             yield call
         finally:
-            del self._present.call
+            self._present.call = around
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         call: Call = self._present.call

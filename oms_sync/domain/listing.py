@@ -182,6 +182,18 @@ def take(listing: Listing, units: int, *, at: datetime, since: datetime | None =
     )
 
 
+def unsettle(listing: Listing, *, at: datetime) -> Listing:
+    """The channel may have put units back and does not say so: only a look proves what it shows."""
+    if listing.in_flight is not None:
+        return replace(listing, look_due_at=listing.look_due_at or listing.in_flight.sent_at)
+    return replace(
+        listing,
+        look=None,
+        look_due_at=listing.look_due_at or at,
+        unproved_since=listing.unproved_since or at,
+    )
+
+
 def claim(listing: Listing, *, push_id: str, at: datetime, is_comparing: bool) -> Listing:
     """Mark `desired` as sent; the caller stores the push before it calls the channel."""
     assert listing.desired is not None, "only a listing that wants a push is claimed"
@@ -317,12 +329,7 @@ def _in_doubt(listing: Listing, since: datetime, until: datetime) -> Listing:
     times = [one.at for one in (listing.basis, listing.look) if one is not None]
     if not any(at is not None and since < at < until for at in times) or listing.in_flight:
         return listing
-    return replace(
-        listing,
-        look=None,
-        look_due_at=listing.look_due_at or until,
-        unproved_since=listing.unproved_since or until,
-    )
+    return unsettle(listing, at=until)
 
 
 def unrefused(listing: Listing) -> Listing:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from oms_sync.domain.listing import Listing, take
+from oms_sync.domain.listing import Listing, take, unsettle
 from oms_sync.domain.order import LineCounts
 from oms_sync.flows.ports import UnitOfWork
 from oms_sync.flows.records import Batch, StoredLine, StoredOrder, counts_of
@@ -15,11 +15,14 @@ def book_taken(
     """Book into each listing the units its channel took or put back since the last look."""
     takes: list[_Take] = []
     booked = []
+    # A line that moved has its past in another order.
+    everywhere = _counted(*batch.stored.values()) if batch.moved else {}
     for order in orders:
         before = batch.stored.get(order.order_id)
-        counted = _counted(before)
+        counted = everywhere or _counted(*filter(None, (before,)))
         lines = []
-        for line, count in zip(order.lines, counts_of(order), strict=True):
+        restocks = [known.line.quantity_restocked for known in order.known.lines]
+        for line, count, restocked in zip(order.lines, counts_of(order), restocks, strict=True):
             is_new = before is None and line.line_id not in batch.moved
             last = counted.get(line.line_id)
             put_back = count.put_back - (last.put_back if last else 0)
@@ -27,19 +30,27 @@ def book_taken(
                 since = before.known.version.at if before else order.placed_at
                 takes += _takes(order, line, count, last=last, since=None if is_new else since)
                 line = replace(line, taken_booked=count.taken)  # noqa: PLW2901 - its new self
+            cancelled = count.cancelled - (last.cancelled if last else 0)
+            if line.listing_id and restocked is None and count.taken and cancelled > 0:
+                takes.append(_silent(line.listing_id, order))
             lines.append(line)
         booked.append(replace(order, lines=tuple(lines)))
     listings = work.listings.lock(sorted({one.listing_id for one in takes}))
     for one in takes:
         listing = listings[one.listing_id]
-        listings[one.listing_id] = take(listing, one.units, at=one.at, since=one.since)
+        if one.is_silent:
+            listings[one.listing_id] = unsettle(listing, at=one.at)
+        else:
+            listings[one.listing_id] = take(listing, one.units, at=one.at, since=one.since)
     return booked, list(listings.values())
 
 
-def _counted(order: StoredOrder | None) -> dict[str, LineCounts]:
-    if order is None:
-        return {}
-    return {line.line_id: count for line, count in zip(order.lines, counts_of(order), strict=True)}
+def _counted(*orders: StoredOrder) -> dict[str, LineCounts]:
+    return {
+        line.line_id: count
+        for order in orders
+        for line, count in zip(order.lines, counts_of(order), strict=True)
+    }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +60,13 @@ class _Take:
     at: datetime
     #: None where `at` is the very moment
     since: datetime | None = None
+    #: the channel may have put units back, and never says whether it did
+    is_silent: bool = False
+
+
+def _silent(listing_id: str, order: StoredOrder) -> _Take:
+    at = order.known.version.at
+    return _Take(listing_id=listing_id, units=0, at=at, is_silent=True)
 
 
 def _takes(

@@ -12,6 +12,7 @@ from oms_sync.domain.listing import (
     refuse,
     release,
     take,
+    unsettle,
     want,
 )
 from oms_sync.domain.looks import accept_look, agree, look, look_later
@@ -136,3 +137,13 @@ def test_a_flight_decides_by_itself_about_what_changed_meanwhile(listings):
     flying = listings.sent(listings.seen(5, desired=4, when=7))
     changed = take(flying, -1, at=at(15), since=at(5))
     assert (changed.unproved_since, changed.look_due_at) == (None, at(10))
+
+
+@pytest.mark.proves("I-21")
+def test_where_a_channel_is_silent_about_units_put_back_only_a_look_tells(listings):
+    unsure = unsettle(listings.seen(5, desired=5), at=at(3))
+    assert (unsure.expected, unsure.look_due_at, unsure.unproved_since) == (5, at(3), at(3))
+    again = unsettle(unsure, at=at(9))
+    assert (again.look_due_at, again.unproved_since) == (at(3), at(3))
+    flying = unsettle(listings.sent(listings.seen(5, desired=3)), at=at(12))
+    assert (flying.look_due_at, flying.unproved_since) == (at(10), None)

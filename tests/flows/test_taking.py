@@ -1,6 +1,10 @@
 """What a channel took from its own quantity, booked into the listing once per unit."""
 
+from dataclasses import replace
+
 import pytest
+
+from oms_sync.sdk.fake_session import FakeSession
 
 
 @pytest.mark.proves("I-20")
@@ -70,3 +74,35 @@ def test_orders_that_left_before_the_first_connect_move_no_stock(any_hub):
     shop.fulfil_at_channel(partly)
     any_hub.settle()
     assert any_hub.stock() == (4, 0), "what leaves now leaves the books"
+
+
+@pytest.mark.proves("I-21")
+def test_units_a_channel_puts_back_without_a_word_are_no_drift(hub):
+    shop = hub.open_shop(options={"has_compare_and_set": False}, drift="adopt")
+    channel_says_nothing(hub)
+    order = shop.buy(("TEE", 2))
+    hub.settle()
+    assert hub.stock() == (10, 2)
+    shop.cancel(order, restock=True)
+    hub.take_in()
+    hub.run("reconcile")
+    hub.settle()
+    hub.clock.advance(120)
+    hub.settle()
+    assert hub.metrics.counts["drift"] == 0
+    assert hub.stock() == (10, 0), "nothing was adopted: the units were there all the time"
+    assert shop.quantities() == {"TEE": 10}
+    assert hub.listing().unproved_since is None
+
+
+class Silent(FakeSession):
+    """A session whose orders never say what was put back."""
+
+    def parse_order(self, payload, seen_at):
+        sight = super().parse_order(payload, seen_at)
+        return replace(sight, lines=tuple(replace(o, quantity_restocked=None) for o in sight.lines))
+
+
+def channel_says_nothing(hub, account="shop-a"):
+    channel = hub.channels[account]
+    hub.sessions[account] = Silent(channel, channel.request())

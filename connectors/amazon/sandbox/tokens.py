@@ -23,7 +23,7 @@ class Tokens:
         self.client_id = f"amzn1.application-oa2-client.{secret('client_id')}"
         self.client_secret = f"amzn1.oa2-cs.v1.{secret('client_secret')}"
         self.refresh_token = f"Atzr|{secret('refresh_token')}"
-        self.is_revoked = False
+        self.are_revoked = False
         #: (expires at, is grantless) by access token
         self._granted: dict[str, tuple[datetime, bool]] = {}
 
@@ -36,7 +36,7 @@ class Tokens:
             raise _denied("The access token you provided is revoked, malformed or invalid.")
         store, lifetime = self._store, self._store.options.token_seconds
         left = (granted[0] - store.now()).total_seconds()
-        if left <= 0 or self.is_revoked:
+        if left <= 0 or self.are_revoked:
             raise _denied("The access token you provided has expired.")
         # F26 leaves fresh tokens alone: two refusals in a row would mean a missing permission.
         is_fresh = lifetime - left < min(store.options.hang_seconds, lifetime / 2)
@@ -55,7 +55,7 @@ class Tokens:
             return _failed("invalid_client", "Client authentication failed", status=401)
         kind = asked.get("grant_type")
         if kind == "refresh_token":
-            if asked.get("refresh_token") != self.refresh_token or self.is_revoked:
+            if asked.get("refresh_token") != self.refresh_token or self.are_revoked:
                 return _failed("invalid_grant", "The request has an invalid grant parameter")
         elif kind != "client_credentials":
             return _failed("unsupported_grant_type", "The grant type is not supported")

@@ -43,7 +43,7 @@ def test_credentials_in_the_environment_are_not_used(amazon, open_client, monkey
     for name in ("SP_API_REFRESH_TOKEN", "LWA_APP_ID", "LWA_CLIENT_SECRET"):
         monkeypatch.setenv(name, "foreign")
     amazon.on("searchOrders", {"orders": []})
-    open_client().run("searchOrders", priority=Priority.READ)
+    open_client().run("searchOrders", marketplaceIds=["M"], priority=Priority.READ)
     assert b"foreign" not in amazon.of("token")[0].body
     assert b"canary-refresh" in amazon.of("token")[0].body
 
@@ -83,7 +83,7 @@ def test_secrets_are_masked(settings):
 
 
 def _ask(client):
-    return client.run("searchOrders", priority=Priority.READ)
+    return client.run("searchOrders", marketplaceIds=["M"], priority=Priority.READ)
 
 
 @pytest.mark.proves("I-35", "B-24")

@@ -31,7 +31,15 @@ def _search(client):
 
 
 def _confirm(client):
-    return client.run("confirmShipment", ORDER_ID, marketplaceId="M", priority=WRITE)
+    package = {
+        "packageReferenceId": "1",
+        "carrierCode": "UPS",
+        "trackingNumber": "1Z1",
+        "shipDate": "2026-03-01T12:00:00Z",
+        "orderItems": [{"orderItemId": "1", "quantity": 1}],
+    }
+    body = {"marketplaceId": "M", "packageDetail": package}
+    return client.run("confirmShipment", ORDER_ID, **body, priority=WRITE)
 
 
 def _errors(code, message="no", details=""):
@@ -49,6 +57,18 @@ def test_a_call_goes_to_its_region_with_the_sellers_token(amazon, open_client):
     assert asked.url.host == asked.headers["host"] == "sellingpartnerapi-eu.amazon.com"
     assert asked.headers["x-amz-access-token"] == "Atza|canary-1"
     assert amazon.asked[0].url.host == "api.amazon.com"
+
+
+def test_a_token_that_ends_while_a_call_waits_for_its_budget_is_renewed_within_the_call(
+    amazon, open_client, clock
+):
+    class Slow(OpenGate):
+        def spend(self, operation, *, cost=1, priority):
+            clock.advance(4000)
+
+    amazon.on("confirmShipment", 204)
+    _confirm(open_client(gate=Slow(), clock=clock))
+    assert amazon.counts == {"token": 2, "confirmShipment": 1}
 
 
 def test_an_endpoint_takes_every_host_and_the_host_header_is_whole(amazon, open_client):

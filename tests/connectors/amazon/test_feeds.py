@@ -10,6 +10,7 @@ from oms_sync.sdk import (
     ChannelDown,
     OutcomeUnknown,
     PushOutcome,
+    RateLimited,
     RetryLater,
     StockBatch,
     StockPush,
@@ -205,7 +206,7 @@ def test_waiting_for_a_feed_is_bounded(prepared, open_session):
 
 @pytest.mark.proves("F47", "I-21")
 def test_after_a_start_an_unfinished_feed_keeps_every_write_back(prepared, open_session):
-    prepared.on("getFeeds", {"feeds": [_feed("IN_PROGRESS"), {**_feed("DONE"), "feedId": "f0"}]})
+    prepared.on("getFeeds", {"feeds": [_feed("IN_PROGRESS")]})
     prepared.on("getFeed", _feed("IN_PROGRESS"))
     session = open_session(bulk_threshold=100)
     for _ in range(2):
@@ -232,13 +233,19 @@ def test_a_feed_not_seen_to_end_keeps_patches_back_until_it_ends(prepared, sessi
     assert _outcomes(session.push_stock(_batch(A=5))) == {"A": A}
 
 
-def test_a_feed_whose_number_was_lost_is_looked_for(prepared, session):
+def test_a_feed_whose_number_was_lost_is_looked_for(prepared, open_session, clock):
+    session = open_session(bulk_threshold=2, clock=clock)
     prepared.on("createFeed", httpx.ReadTimeout("late"))
     with pytest.raises(OutcomeUnknown):
         session.push_stock(BATCH)
+    prepared.on("getFeeds", {"feeds": []})
+    with pytest.raises(RateLimited, match="not known yet"):
+        session.push_stock(_batch(A=5))
+    assert prepared.counts["getFeeds"] == 1, "a feed just made may not be listed yet"
+    clock.advance(61)
     prepared.on("getFeeds", {"feeds": [_feed("IN_QUEUE")]})
     prepared.on("getFeed", _feed("IN_QUEUE"))
-    with pytest.raises(RetryLater, match="f1"):
+    with pytest.raises(RateLimited, match="f1"):
         session.push_stock(_batch(A=5))
 
 
@@ -255,6 +262,66 @@ def test_what_is_under_way_is_known_beyond_the_session(prepared, open_session):
     for _ in range(3):
         assert _outcomes(open_session(tokens=tokens).push_stock(_batch(A=5))) == {"A": A}
     assert prepared.counts["getFeeds"] == 1, "the budget of getFeeds is a call in 45 s"
+
+
+@pytest.mark.proves("I-21", "I-26")
+def test_a_feed_that_was_refused_keeps_nothing_back(prepared, session):
+    prepared.on("createFeed", 429)
+    with pytest.raises(RateLimited):
+        session.push_stock(BATCH)
+    prepared.on("patchListingsItem", {"sku": "A", "status": "ACCEPTED", "submissionId": "s"})
+    assert _outcomes(session.push_stock(_batch(A=5))) == {"A": A}
+    assert prepared.counts["getFeeds"] == 1
+
+
+@pytest.mark.proves("I-21")
+def test_nothing_read_while_a_feed_may_be_under_way_is_gone_by(prepared, session):
+    """What the feed sets later would never be noticed."""
+    prepared.on("getFeed", _feed("IN_PROGRESS"))
+    with pytest.raises(OutcomeUnknown):
+        session.push_stock(BATCH)
+    with pytest.raises(RateLimited, match="f1"):
+        session.read_stock(["A"])
+    prepared.on("getFeed", DONE)
+    assert session.read_stock(["A"]).quantities["A"] == 9
+
+
+def test_a_feed_amazon_has_forgotten_refuses_no_listing(prepared, open_session):
+    tokens = MemoryTokens()
+    prepared.on("getFeed", _feed("IN_PROGRESS"))
+    with pytest.raises(OutcomeUnknown):
+        open_session(bulk_threshold=2, tokens=tokens).push_stock(BATCH)
+    gone = {"errors": [{"code": "NotFound", "message": "no"}]}
+    prepared.on("getFeed", httpx.Response(404, json=gone))
+    prepared.on("patchListingsItem", {"sku": "A", "status": "ACCEPTED", "submissionId": "s"})
+    session = open_session(tokens=tokens)
+    with pytest.raises(RateLimited):
+        session.push_stock(_batch(A=5))
+    assert _outcomes(session.push_stock(_batch(A=5))) == {"A": A}, "no such feed is listed either"
+
+
+@pytest.mark.proves("I-24")
+def test_each_marketplace_has_its_own_feed_and_a_few_are_patched_first(prepared, open_session):
+    main, other = "ATVPDKIKX0DER", "A2EUQ1WTGCTBG2"
+    shown = {
+        "fulfillmentAvailability": [{"fulfillmentChannelCode": "DEFAULT", "quantity": 9}],
+    }
+    places = {"A": main, "B": other, "C": other, "D": other}
+    listings = [
+        {"sku": sku, "summaries": [{"marketplaceId": place}], **shown}
+        for sku, place in places.items()
+    ]
+    prepared.on("searchListingsItems", {"numberOfResults": 4, "items": listings})
+    prepared.on("patchListingsItem", {"sku": "A", "status": "ACCEPTED", "submissionId": "s"})
+    session = open_session(bulk_threshold=2, marketplace_ids=(main, other))
+    batch = _batch(B=1, A=1, C=1, D=1)
+    assert _outcomes(session.push_stock(batch)) == dict.fromkeys("ABCD", A)
+    (created,) = prepared.of("createFeed")
+    assert created.json["marketplaceIds"] == [other]
+    assert [one["sku"] for one in prepared.of("upload")[0].json["messages"]] == ["B", "C", "D"]
+    assert prepared.of("patchListingsItem")[0].query == {"marketplaceIds": main}
+    prepared.on("getFeed", _feed("FATAL"))
+    assert _outcomes(session.push_stock(batch)) == {"A": A, "B": U, "C": U, "D": U}
 
 
 def test_shadow_creates_no_feed(prepared, open_session):

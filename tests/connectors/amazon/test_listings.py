@@ -118,6 +118,13 @@ def test_quotes_in_a_title_are_letters_like_any_other(listings):
     assert "B" in found
 
 
+@pytest.mark.proves("I-09")
+def test_one_broken_row_costs_no_other(listings):
+    broken = ("A title\rof two lines", "A", "10.00", "3", "DEFAULT", "Active")
+    found = listings(_rows(broken, ("cut off",), _row("B")))
+    assert set(found) == {"A", "B"}
+
+
 def test_a_packed_report_is_unpacked(prepared, listings, documents):
     packed = {"reportDocumentId": "d1", "url": f"{documents}/d1", "compressionAlgorithm": "GZIP"}
     prepared.on("getReportDocument", packed)

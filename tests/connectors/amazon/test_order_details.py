@@ -5,7 +5,7 @@ import json
 import httpx
 import pytest
 
-from oms_sync.sdk import OrderFeed, PermissionMissing, RateLimited
+from oms_sync.sdk import FixAccount, FixData, OrderFeed, PermissionMissing, RateLimited
 from oms_sync.sdk.testing import OpenGate
 
 CHANGES = OrderFeed.CHANGES
@@ -160,7 +160,7 @@ def test_a_missing_role_costs_parts_of_an_order_and_not_the_order(amazon, readin
     assert json.loads(raw.payload)["included"] == ["FULFILLMENT", "CANCELLATION", "PROCEEDS"]
     asked = amazon.counts["getOrder"]
     reading.session.read_orders_by_id(["111-0000000-0000001"])
-    assert amazon.counts["getOrder"] == asked + 2, "what is withheld is remembered"
+    assert amazon.counts["getOrder"] == asked + 1, "what is withheld is remembered"
     amazon.on(
         "getMarketplaceParticipations",
         {
@@ -175,6 +175,10 @@ def test_a_missing_role_costs_parts_of_an_order_and_not_the_order(amazon, readin
     )
     missing = reading.session.check().missing_permissions
     assert [one.partition(":")[0] for one in missing] == ["BUYER", "RECIPIENT"]
+    # a role may be granted meanwhile: after each look at the account all is asked for again
+    amazon.on("getOrder", {"order": _address(shown_order(1))})
+    (raw,) = reading.session.read_orders_by_id(["111-0000000-0000001"])
+    assert json.loads(raw.payload)["order"]["recipient"]
 
 
 def test_a_403_for_the_decision_itself_is_a_missing_permission(amazon, reading):
@@ -188,4 +192,55 @@ def test_a_403_for_the_decision_itself_is_a_missing_permission(amazon, reading):
 def test_one_order_of_another_shape_does_not_cost_the_page(odd, amazon, reading, shown_order):
     odd_one = shown_order(1) | {"fulfillment": odd}
     amazon.on("searchOrders", _page(odd_one, shown_order(2, status="PENDING")))
+    assert len(reading().orders) == 2
+
+
+@pytest.mark.proves("I-26")
+@pytest.mark.parametrize(
+    ("status", "by", "is_named"),
+    [
+        ("UNSHIPPED", "MERCHANT", True),
+        ("PARTIALLY_SHIPPED", "MERCHANT", True),
+        ("SHIPPED", "MERCHANT", False),
+        ("UNSHIPPED", "AMAZON", False),
+    ],
+)
+def test_an_order_by_id_costs_one_call_and_names_nobody_in_vain(
+    status, by, is_named, amazon, reading, shown_order
+):
+    order = _address(shown_order(1, status=status, by=by)) | {"buyer": {"buyerName": "Ada"}}
+    amazon.on("getOrder", {"order": order})
+    (raw,) = reading.session.read_orders_by_id([order["orderId"]])
+    assert amazon.counts["getOrder"] == 1
+    assert (b"Ada" in raw.payload) is is_named
+
+
+@pytest.mark.proves("I-26")
+def test_what_was_read_by_id_is_not_read_again_for_the_list(amazon, reading, shown_order):
+    order = shown_order(1)
+    amazon.on("getOrder", {"order": order})
+    amazon.on("searchOrders", _page(order))
+    reading.session.read_orders_by_id([order["orderId"]])
+    assert _ids(reading()) == [order["orderId"]]
+    assert amazon.counts["getOrder"] == 1
+    amazon.on("searchOrders", _page(shown_order(1, lastUpdatedTime="2026-03-01T11:30:00Z")))
+    reading()
+    assert amazon.counts["getOrder"] == 2, "it changed since"
+
+
+@pytest.mark.proves("I-09")
+def test_one_order_amazon_withholds_stops_nothing_and_takes_no_address_away(
+    amazon, reading, shown_order
+):
+    def answer(asked):
+        number = int(asked.url.path[-7:])
+        return _refusal(403, "Unauthorized") if number == 1 else {"order": shown_order(number)}
+
+    amazon.on("getOrder", answer)
+    with pytest.raises(FixData) as raised:
+        reading.session.read_orders_by_id(["111-0000000-0000001"])
+    assert not isinstance(raised.value, FixAccount)
+    (raw,) = reading.session.read_orders_by_id(["111-0000000-0000002"])
+    assert "RECIPIENT" in json.loads(raw.payload)["included"]
+    amazon.on("searchOrders", _page(shown_order(1), shown_order(2)))
     assert len(reading().orders) == 2

@@ -66,8 +66,8 @@ def _failure(code):
     return ClientError({"Error": {"Code": code, "Message": "canary"}}, "ReceiveMessage")
 
 
-def test_a_pull_waits_as_long_as_it_is_told_and_no_longer_than_sqs_does(queue):
-    for seconds, sent in ((2.0, 2), (0.0, 0), (0.4, 0), (60.0, 20), (-1.0, 0)):
+def test_a_pull_waits_as_long_as_it_is_told_and_never_long(queue):
+    for seconds, sent in ((2.0, 2), (0.0, 0), (0.4, 0), (60.0, 5), (-1.0, 0)):
         assert queue.pull(seconds) == ()
         assert queue._sqs.asked[-1] == (
             "receive",

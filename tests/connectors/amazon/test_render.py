@@ -33,14 +33,9 @@ def _shipment(lines, *carriers, service=None, shipped_at=NOW - timedelta(hours=1
 
 
 @pytest.fixture
-def words(tables):
-    return render.Tables(carriers=tables["carriers"], services=tables["services"])
-
-
-@pytest.fixture
-def confirm(words, shown_order):
+def confirm(tables, shown_order):
     def act(shipment, **changes):
-        return render.confirmations(shipment, shown_order(**changes), words, NOW)
+        return render.confirmations(shipment, shown_order(**changes), tables, NOW)
 
     return act
 

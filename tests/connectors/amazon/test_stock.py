@@ -3,14 +3,13 @@
 import httpx
 import pytest
 
+from connectors.amazon import stock
 from oms_sync.sdk import (
     AuthFailed,
-    BadPayload,
     ChannelDown,
     OutcomeUnknown,
     PushOutcome,
     RateLimited,
-    Rejected,
     StockBatch,
     StockPush,
 )
@@ -68,7 +67,7 @@ def test_quantities_are_asked_for_by_sku_joined_by_commas(amazon, desk):
     asked = amazon.of("searchListingsItems")[0]
     assert asked.query == {
         "marketplaceIds": "ATVPDKIKX0DER",
-        "includedData": "summaries,fulfillmentAvailability,issues",
+        "includedData": "summaries,fulfillmentAvailability",
         "identifiersType": "SKU",
         "identifiers": "A,B,GONE",
         "pageSize": "20",
@@ -115,10 +114,22 @@ def test_only_the_merchants_own_single_quantity_is_one(availability, quantity, a
 
 
 @pytest.mark.parametrize("quantity", [-1, True, "5", 1.5])
-def test_a_quantity_that_is_none_is_bad_payload(quantity, amazon, desk):
-    amazon.on("searchListingsItems", _found(_shown("A", ("DEFAULT", quantity))))
-    with pytest.raises(BadPayload):
-        desk.read_stock(["A"])
+@pytest.mark.proves("I-09")
+def test_a_quantity_that_is_none_costs_its_own_listing_only(quantity, amazon, desk):
+    shown = _shown("A", ("DEFAULT", quantity)), _shown("B", ("DEFAULT", 7))
+    amazon.on("searchListingsItems", _found(*shown))
+    assert dict(desk.read_stock(["A", "B"]).quantities) == {"B": 7}
+    (result,) = desk.push_stock(_batch(A=1))
+    assert (result.outcome, "no quantity" in result.reason) == (PushOutcome.REJECTED, True)
+    assert amazon.counts["patchListingsItem"] == 0
+
+
+@pytest.mark.proves("I-09")
+def test_a_listing_without_an_offer_costs_no_other(amazon, desk):
+    """A parent of variations has summaries and nothing to sell."""
+    parent = {"sku": "P", "summaries": [{"marketplaceId": "ATVPDKIKX0DER"}]}
+    amazon.on("searchListingsItems", _found(parent, _shown("A", ("DEFAULT", 7))))
+    assert dict(desk.read_stock(["P", "A"]).quantities) == {"A": 7}
 
 
 @pytest.mark.proves("F07")
@@ -132,10 +143,25 @@ def test_a_listing_without_the_part_asked_for_is_no_empty_listing(amazon, desk):
 
 
 @pytest.mark.parametrize("sku", [".", ".."])
-def test_a_sku_that_would_become_the_collection_is_refused(sku, amazon, desk):
-    with pytest.raises(Rejected):
-        desk.read_stock([sku])
-    assert amazon.counts["searchListingsItems"] == 0
+@pytest.mark.proves("I-09")
+def test_a_sku_that_would_become_the_collection_is_never_written(sku, amazon, desk):
+    shown = _shown(sku, ("DEFAULT", 1)), _shown("A", ("DEFAULT", 7))
+    amazon.on("searchListingsItems", _found(*shown))
+    assert desk.read_stock([sku, "A"]).quantities["A"] == 7, "it keeps no other from being seen"
+    results = desk.push_stock(_batch(**{sku: 2, "A": 2}))
+    assert _outcomes(results) == {sku: PushOutcome.REJECTED, "A": PushOutcome.ACCEPTED}
+    assert amazon.counts["patchListingsItem"] == 1
+
+
+def test_more_listings_than_are_remembered_are_written_all_the_same(
+    amazon, open_session, clock, monkeypatch
+):
+    monkeypatch.setattr(stock, "REMEMBERED_MAX", 1)
+    amazon.on("getFeeds", {"feeds": []})
+    amazon.on("patchListingsItem", ACCEPTED)
+    amazon.on("searchListingsItems", _found(*(_shown(sku, ("DEFAULT", 1)) for sku in "AB")))
+    results = open_session(clock=clock).push_stock(_batch(A=2, B=2))
+    assert set(_outcomes(results).values()) == {PushOutcome.ACCEPTED}
 
 
 # --- patches -------------------------------------------------------------------------------------

@@ -149,7 +149,7 @@ def test_the_seller_and_the_subscription_are_known(amazon, apis):
 
 
 def test_a_revoked_authorisation_is_invalid_grant(amazon, apis):
-    amazon.sandbox.tokens.is_revoked = True
+    amazon.sandbox.tokens.are_revoked = True
     with pytest.raises(AuthorizationError) as raised:
         apis.sellers(amazon).get_marketplace_participation()
     assert raised.value.error_code == "invalid_grant"
