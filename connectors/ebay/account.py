@@ -9,7 +9,6 @@ from connectors.ebay.client import Client
 from connectors.ebay.listings import ZERO_WARNING
 from connectors.ebay.rest import (
     STATUS_CONFLICT,
-    STATUS_FORBIDDEN,
     STATUS_NOT_FOUND,
     RestAnswer,
     RestCall,
@@ -73,21 +72,34 @@ class AccountDesk:
         made: list[str] = []
         untold: list[str] = []
         for topic, is_application in TOPICS.items():
-            known = [
-                one
-                for one in self._list("subscription", is_application=is_application)
-                if one.get("topicId") == topic
-            ]
             good = working | {destination_id} if is_application else {destination_id}
-            if any(_is_good(one, good) for one in known):
-                continue
-            answer = self._subscribe(topic, destination_id, known)
-            if answer.status == STATUS_FORBIDDEN:
+            try:
+                if self._ensure_topic(topic, destination_id, good):
+                    made.append(topic)
+            except sdk.PermissionMissing:  # orders are polled all the same
                 untold.append(topic)
-            elif not known and answer.status != STATUS_CONFLICT:
-                made.append(topic)
         self._untold = tuple(untold)
         return tuple(made)
+
+    def _ensure_topic(self, topic: str, destination_id: str, good: set[str]) -> bool:
+        """Subscribe to a topic; False when it was subscribed to already."""
+        listed = self._list("subscription", is_application=TOPICS[topic])
+        known = [one for one in listed if one.get("topicId") == topic]
+        if any(_is_good(one, good) for one in known):
+            return False
+        payload = dict(render.subscription(topic, destination_id))
+        method, path = "POST", "subscription"
+        if known:
+            method, path = "PUT", f"subscription/{known[0]['subscriptionId']}"
+            del payload["topicId"]
+        answer = self._call(
+            method,
+            path,
+            payload=payload,
+            is_application=TOPICS[topic],
+            allowed=frozenset({STATUS_CONFLICT}),
+        )
+        return not known and answer.status != STATUS_CONFLICT
 
     def _ensure_mail(self) -> None:
         """Without an address for alarms eBay delivers nothing."""
@@ -119,22 +131,6 @@ class AccountDesk:
         if not made:
             raise sdk.OutcomeUnknown("eBay does not name the destination it made")
         return made
-
-    def _subscribe(
-        self, topic: str, destination_id: str, known: list[dict[str, Any]]
-    ) -> RestAnswer:
-        payload = dict(render.subscription(topic, destination_id))
-        method, path = "POST", "subscription"
-        if known:
-            method, path = "PUT", f"subscription/{known[0]['subscriptionId']}"
-            del payload["topicId"]
-        return self._call(
-            method,
-            path,
-            payload=payload,
-            is_application=TOPICS[topic],
-            allowed=frozenset({STATUS_FORBIDDEN, STATUS_CONFLICT}),
-        )
 
     def _list(self, kind: str, *, is_application: bool) -> list[dict[str, Any]]:
         """All destinations or subscriptions, over all pages."""

@@ -47,6 +47,7 @@ NOT_FOUND_CODES: Final = frozenset({"17"})
 NO_CHANGE_CODES: Final = frozenset({"21917091", "21917092"})
 #: the list became shorter than the page asked for
 NO_PAGE_CODES: Final = frozenset({"340"})
+_NAMING: Final = ("ItemID", "SKU")
 BY_REST_CODE: Final = "21919474"
 
 
@@ -82,12 +83,16 @@ def read_faults(root: Node) -> tuple[Fault, ...]:
             message=(error.text("LongMessage") or error.text("ShortMessage") or "")[:MESSAGE_MAX],
             is_warning=error.text("SeverityCode") == "Warning",
             is_system=error.text("ErrorClassification") == "SystemError",
-            values=frozenset(
-                value for each in error.all("ErrorParameters") if (value := each.text("Value"))
-            ),
+            values=_named(error.all("ErrorParameters")),
         )
         for error in root.all("Errors")
     )
+
+
+def _named(parameters: Sequence[Node]) -> frozenset[str]:
+    """The values that name something; where none says that it does, any of them may."""
+    telling = [each for each in parameters if each.attribute("ParamID") in _NAMING]
+    return frozenset(value for each in telling or parameters if (value := each.text("Value")))
 
 
 def are_all(faults: Sequence[Fault], codes: frozenset[str]) -> bool:

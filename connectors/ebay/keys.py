@@ -83,26 +83,35 @@ class KeyRing:
 
     def __init__(self, client: Client, clock: sdk.Clock) -> None:
         self._client, self._clock = client, clock
-        self._lock = threading.Lock()
+        #: held while eBay is asked; who knows the key already never waits for it
+        self._asking = threading.Lock()
         #: id → key (None: eBay knows none) and until when that is believed
         self._keys: OrderedDict[str, tuple[Key | None, float]] = OrderedDict()
         self._fetched_at: deque[float] = deque(maxlen=FETCHES_MAX)
 
     def get(self, kid: str) -> Key | None:
         """The key, None where eBay has none by that id; raises RetryLater."""
-        with self._lock:
-            now = self._clock.monotonic()
-            known = self._keys.get(kid)
-            if known is not None and now < known[1]:
-                return known[0]
+        known = self._known(kid)
+        if known is None:
+            with self._asking:
+                known = self._known(kid) or self._learn(kid)
+        return known[0]
+
+    def _known(self, kid: str) -> tuple[Key | None, float] | None:
+        known = self._keys.get(kid)
+        return known if known is not None and self._clock.monotonic() < known[1] else None
+
+    def _learn(self, kid: str) -> tuple[Key | None, float]:
+        now = self._clock.monotonic()
+        if self._keys.get(kid, (None,))[0] is None:  # what once was a key is no invention
             self._spend(now)
-            key = self._fetch(kid)
-            until = now + (KEY_SECONDS if key else UNKNOWN_SECONDS)
-            self._keys[kid] = (key, until)
-            self._keys.move_to_end(kid)
-            while len(self._keys) > KEYS_MAX:
-                self._keys.popitem(last=False)
-            return key
+        key = self._fetch(kid)
+        learnt = self._keys[kid] = (key, now + (KEY_SECONDS if key else UNKNOWN_SECONDS))
+        self._keys.move_to_end(kid)
+        while len(self._keys) > KEYS_MAX:
+            unknown = (one for one, each in self._keys.items() if each[0] is None)
+            del self._keys[next(unknown, next(iter(self._keys)))]
+        return learnt
 
     def _spend(self, now: float) -> None:
         is_full = len(self._fetched_at) == FETCHES_MAX

@@ -28,6 +28,9 @@ CREATE_TIME: Final = "CreateTime"
 SLICES: Final = {MOD_TIME: timedelta(days=30), CREATE_TIME: timedelta(days=90)}
 #: a window of more pages is read no further, and said to be broken
 PAGES_MAX: Final = 10_000
+#: how often one window is gone back in because its list became shorter, until it is halved
+TURNS_MAX: Final = 10
+_MOMENT: Final = timedelta(seconds=1)
 _BULK: Final = sdk.Priority.BULK
 _FEEDS: Final = {
     sdk.OrderFeed.CHANGES: (MOD_TIME, sdk.Priority.READ),
@@ -50,6 +53,8 @@ class Cursor:
     page: int = 1
     #: how many orders the window held when it was last asked
     total: int = 0
+    #: how often the pass went back in this window
+    turns: int = 0
 
 
 class OrderReader:
@@ -69,14 +74,12 @@ class OrderReader:
         place = _read_cursor(cursor)
         if place.start is None:
             place = self._begin(place, feed, since)
-            if place.start is None:  # all of it is younger than the lag
-                return sdk.OrderPage(orders=(), cursor=_write_cursor(place), is_last=True)
         window = _window(field, place)
         body = render.list_orders(window, place.page, self.per_page)
         answer = self._client.attempt(TradingCall(name=CALL, body=body), priority=priority)
         if place.page > 1 and are_all(answer.errors, NO_PAGE_CODES):
             # The list has become shorter than that: it is read once more from its first page.
-            place = replace(place, until=render.stamp(window.until), page=1, total=0)
+            place = _back(replace(place, until=render.stamp(window.until)), 1, 0)
             return sdk.OrderPage(orders=(), cursor=_write_cursor(place), is_last=False)
         if not answer.is_clean:
             raise refusal(CALL, answer.errors, is_write=False)
@@ -123,9 +126,8 @@ class OrderReader:
         if feed is sdk.OrderFeed.CHANGES and place.watermark is not None:
             start = moment(place.watermark) - self._overlap
         start = max(start, now - OLDEST)
-        end = now - self._lag
-        if start >= end:
-            return place
+        # Where all is younger than the lag, or our clock went back, the answer tells eBay's time.
+        end = max(now - self._lag, start + _MOMENT)
         return replace(place, start=render.stamp(start), end=render.stamp(end))
 
     def _follow(
@@ -137,20 +139,22 @@ class OrderReader:
         if place.page == 1:
             # Never beyond what eBay's own clock allows, whatever ours says.
             place = replace(place, end=_earlier(place.end, render.stamp(answer.at - self._lag)))
+            if _end(place) <= window.start:  # nothing of it is old enough to be read yet
+                return True, Cursor(watermark=place.watermark)
         total = _total(answer)
         lost = place.total - total
         if lost > 0 and place.page > 1:
             back = -(-lost // self.per_page)
-            return False, replace(place, page=max(1, place.page - back), total=total)
-        if answer.root.text("HasMoreOrders") == "true":
-            if place.page >= PAGES_MAX or not count:
+            return False, _back(place, max(1, place.page - back), total)
+        said, is_promised = answer.root.text("HasMoreOrders"), place.page * self.per_page < total
+        if said == "true" or (said is None and is_promised):
+            if place.page >= PAGES_MAX or not (count or is_promised):
                 raise sdk.ChannelDown(f"{CALL}: page {place.page} promises more and never ends")
             return False, replace(place, page=place.page + 1, total=total)
-        assert place.end is not None, "a running pass knows its end"
-        if window.until < moment(place.end):
+        if window.until < _end(place):
             done = render.stamp(window.until)
-            return False, replace(place, start=done, until=None, page=1, total=0)
-        return True, Cursor(watermark=_later(place.watermark, place.end))
+            return False, Cursor(watermark=place.watermark, start=done, end=place.end)
+        return True, Cursor(watermark=_later(place.watermark, render.stamp(_end(place))))
 
     def _raw(self, order_id: str, order: Node) -> sdk.RawOrder:
         payload = wrap(parse.ENVELOPE, {"compatibilityLevel": self._level}, order)
@@ -177,9 +181,22 @@ def _known_as(order_id: str, orders: Sequence[Node]) -> Node | None:
     return None
 
 
+def _back(place: Cursor, page: int, total: int) -> Cursor:
+    """The place a page was read at before, to read what slipped there.
+
+    A list that goes on moving is read in halves: one that fits a page cannot move under the reader.
+    """
+    if place.turns < TURNS_MAX:
+        return replace(place, page=page, total=total, turns=place.turns + 1)
+    start, until = moment(place.start or ""), moment(place.until or "")
+    if until - start <= _MOMENT:
+        raise sdk.ChannelDown(f"{CALL}: the list of a closed window never stands still")
+    half = render.stamp(start + (until - start) / 2)
+    return replace(place, until=half, page=1, total=0, turns=0)
+
+
 def _window(field: str, place: Cursor) -> render.Window:
     assert place.start is not None, "a running pass knows its window"
-    assert place.end is not None, "a running pass knows its end"
     start = moment(place.start)
     if place.until is not None:
         return render.Window(field=field, start=start, until=moment(place.until))

@@ -122,20 +122,22 @@ def _line(line: Node, order: Node) -> sdk.LineSight:
     if variation is not None:
         listing = variation_id(item_id, sku, specifics(variation))
     title = variation.text("VariationTitle") if variation else None
+    bought = units(line) if line.text("QuantityPurchased") else None
     return sdk.LineSight(
         channel_line_id=line_id(line),
         channel_listing_id=listing,
         channel_sku=sku,
         title=title or line.text("Item/Title"),
-        quantity_ordered=units(line) if line.text("QuantityPurchased") else None,
-        quantity_cancelled=units(line) if _is_line_cancelled(line) else 0,
+        quantity_ordered=bought,
+        quantity_cancelled=bought if is_line_cancelled(line) else 0,
         is_marked_shipped=is_shipped(line),
         unit_price=_money(line, "TransactionPrice", order),
         is_stocked=False if line.text("IntangibleItem") == "true" else None,
     )
 
 
-def _is_line_cancelled(line: Node) -> bool:
+def is_line_cancelled(line: Node) -> bool:
+    """True for a line that was cancelled by itself."""
     return line.text("Status/CancelStatus") in CANCELLED
 
 

@@ -35,7 +35,12 @@ class Window:
 
 
 def list_orders(window: Window, page: int, per_page: int = ORDERS_PER_PAGE) -> str:
-    """Children of GetOrders for one page of a window, oldest change first."""
+    """Children of GetOrders for one page of a window.
+
+    eBay sorts by change whatever the window is of. By change the oldest come first. By creation an
+    order that changes stays in the window: coming last first it moves to where the reader was, and
+    hides none behind it; what it became is in the feed of changes.
+    """
     pages: Element = ("Pagination", [("EntriesPerPage", str(per_page)), ("PageNumber", str(page))])
     span: list[Element] = [
         (f"{window.field}From", stamp(window.start)),
@@ -43,8 +48,9 @@ def list_orders(window: Window, page: int, per_page: int = ORDERS_PER_PAGE) -> s
     ]
     order: list[Element] = [("OrderRole", "Seller"), ("OrderStatus", "All"), pages]
     # The schema has creation before the page, and modification behind it.
-    middle = [*span, *order] if window.field == "CreateTime" else [*order, *span]
-    return _body(_ALL, _LANGUAGE, *middle, ("SortingOrder", "Ascending"))
+    if window.field == "CreateTime":
+        return _body(_ALL, _LANGUAGE, *span, *order, ("SortingOrder", "Descending"))
+    return _body(_ALL, _LANGUAGE, *order, *span, ("SortingOrder", "Ascending"))
 
 
 def orders_by_id(order_ids: Iterable[str]) -> str:
@@ -133,7 +139,7 @@ def price_quantity(sku: str, quantity: int, offer_ids: Sequence[str]) -> dict[st
 
 def plain_number(number: str | None) -> str:
     """A tracking number as eBay takes it: letters and digits alone."""
-    return _NOT_ALPHANUMERIC.sub("", number or "")
+    return _NOT_ALPHANUMERIC.sub("", number or "").upper()
 
 
 def tracking_of(
@@ -154,7 +160,7 @@ def complete_set(
     """Every tracking of a line, those already there first, each number once."""
     by_number: dict[str, tuple[str, str]] = {}
     for carrier, number in (*known, *new):
-        by_number.setdefault(number, (carrier, number))
+        by_number.setdefault(plain_number(number), (carrier, number))
     return list(by_number.values())
 
 

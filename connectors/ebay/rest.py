@@ -5,7 +5,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 from urllib.parse import quote, urlencode
 
 from connectors.ebay.faults import MESSAGE_MAX, STATUS_OK, lost, raise_for_status
@@ -20,11 +20,20 @@ STATUS_NOT_FOUND: Final = 404
 STATUS_CONFLICT: Final = 409
 BUDGET_PATH: Final = "/developer/analytics/v1_beta/rate_limit/"
 BUDGET_SECONDS: Final = 1800.0
+BUDGET_SECONDS_MIN: Final = 60.0
 #: until the budget is asked for again when it could not be read
 BUDGET_RETRY_SECONDS: Final = 300.0
 TRADING: Final = "tradingapi"
 #: the bucket of the manifest that all Trading calls share
 TRADING_BUCKET: Final = "*"
+DAY_SECONDS: Final = 86_400.0
+#: limits of seconds are no budget to plan a day with
+WINDOW_SECONDS_MIN: Final = 3600
+#: a quota may be told per call; what others cannot do is none of our business
+CALLS: Final = frozenset(
+    "CompleteSale GetItem GetMyeBaySelling GetOrders GetUser GetUserPreferences "
+    "ReviseInventoryStatus".split()
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,6 +149,8 @@ class Budget:
         self._rest, self._gate, self._clock = rest, request.gate, request.clock
         self._lock = threading.Lock()
         self._due_at = request.clock.monotonic()
+        #: when the quota last told of begins anew, and how much it is then
+        self._anew: tuple[float, int] | None = None
 
     def correct(self) -> None:
         """Ask eBay when it is time to; what cannot be read leaves the bucket as it is."""
@@ -152,22 +163,27 @@ class Budget:
             rate = self._read()
         except sdk.ChannelError:
             # The call this one only prepares meets the same trouble, and says so.
-            return
+            rate = None
         if rate is not None:
-            wait = min(BUDGET_SECONDS, max(1.0, rate.reset_seconds))
-            self._due_at = now + wait
-            self._gate.learn(
-                TRADING_BUCKET,
-                available=float(rate.remaining),
-                capacity=float(rate.limit),
-                refill_per_second=0.0,
-            )
+            remaining, limit, seconds = rate
+            self._due_at = now + min(BUDGET_SECONDS, max(BUDGET_SECONDS_MIN, seconds))
+            self._anew = now + seconds, limit
+            self._learn(remaining, limit)
+        elif self._anew is not None and now >= self._anew[0]:
+            # eBay does not say so, but by what it said before the next day has begun.
+            limit = self._anew[1]
+            self._anew = now + DAY_SECONDS, limit
+            self._learn(limit, limit)
+
+    def _learn(self, remaining: int, limit: int) -> None:
+        self._gate.learn(TRADING_BUCKET, available=remaining, capacity=limit, refill_per_second=0.0)
 
     def forget(self) -> None:
         """A call was refused for the quota: what was learnt is no longer true."""
         self._due_at = self._clock.monotonic()
 
     def _read(self) -> "_Rate | None":
+        """The quota of which the least is left."""
         call = RestCall(
             method="GET",
             path=BUDGET_PATH,
@@ -177,28 +193,26 @@ class Budget:
         )
         answer = self._rest.call(call, priority=sdk.Priority.READ)
         try:
-            rates = [rate for rate in _rates(answer.fields, self._clock.now()) if rate.limit > 0]
+            rates = _rates(answer.fields, self._clock.now())
         except (LookupError, TypeError, ValueError, AttributeError) as error:
             raise sdk.BadPayload(f"eBay's rate limits have another shape: {error!r}") from error
-        return min(rates, key=lambda rate: rate.remaining, default=None)
+        return min(rates, default=None)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Rate:
-    limit: int
-    remaining: int
-    reset_seconds: float
+#: calls remaining, calls in all, seconds until it begins anew
+_Rate: TypeAlias = tuple[int, int, float]
 
 
 def _rates(fields: Mapping[str, Any], now: datetime) -> list[_Rate]:
+    apis = [api for api in fields.get("rateLimits") or () if api["apiName"].lower() == TRADING]
+    told = [resource for api in apis for resource in api["resources"]]
     return [
-        _Rate(
-            limit=int(rate["limit"]),
-            remaining=int(rate["remaining"]),
-            reset_seconds=(moment(rate["reset"]) - now).total_seconds(),
+        (
+            int(rate["remaining"]),
+            int(rate["limit"]),
+            (moment(rate["reset"]) - now).total_seconds(),
         )
-        for api in fields.get("rateLimits") or ()
-        if str(api["apiName"]).lower() == TRADING
-        for resource in api["resources"]
+        for resource in [one for one in told if one.get("name") in CALLS] or told
         for rate in resource["rates"]
+        if rate["limit"] > 0 and rate.get("timeWindow", DAY_SECONDS) >= WINDOW_SECONDS_MIN
     ]

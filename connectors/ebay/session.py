@@ -1,7 +1,6 @@
 """An opened eBay account: joins reading, writing and translation behind the capabilities."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import datetime
 
 from connectors.ebay.account import AccountDesk
@@ -11,6 +10,7 @@ from connectors.ebay.parse import parse_order
 from connectors.ebay.shipments import ShipmentDesk
 from connectors.ebay.stock import StockDesk
 from oms_sync import sdk
+from oms_sync.sdk.answers import understood
 
 
 def open_session(request: sdk.OpenRequest) -> "EbaySession":
@@ -38,57 +38,42 @@ class EbaySession:
         self._client.close()
 
     def check(self) -> sdk.AccountCheck:
-        with _understood():
+        with understood("eBay"):
             return self._account.check(is_zero_allowed=self._stock.is_zero_allowed())
 
     def read_orders(
         self, feed: sdk.OrderFeed, cursor: str | None, since: datetime
     ) -> sdk.OrderPage:
-        with _understood():
+        with understood("eBay"):
             return self._orders.page(feed, cursor, since)
 
     def read_orders_by_id(self, channel_order_ids: Sequence[str]) -> tuple[sdk.RawOrder, ...]:
-        with _understood():
+        with understood("eBay"):
             return self._orders.by_id(channel_order_ids)
 
     def parse_order(self, payload: bytes, seen_at: datetime) -> sdk.OrderSight:
         return parse_order(payload, seen_at, tables=self._tables)
 
     def ensure_subscriptions(self, url: str) -> tuple[str, ...]:
-        with _understood():
+        with understood("eBay"):
             return self._account.ensure_subscriptions(url)
 
     def read_listings(self, cursor: str | None) -> sdk.ListingPage:
-        with _understood():
+        with understood("eBay"):
             return self._stock.listings(cursor)
 
     def read_stock(self, channel_listing_ids: Sequence[str]) -> sdk.StockReading:
-        with _understood():
+        with understood("eBay"):
             return self._stock.read(channel_listing_ids)
 
     def push_stock(self, batch: sdk.StockBatch) -> tuple[sdk.PushResult, ...]:
-        with _understood(is_write=True):
+        with understood("eBay", is_write=True):
             return self._stock.push(batch)
 
     def read_shipments(self, channel_order_id: str) -> tuple[sdk.ChannelShipment, ...]:
-        with _understood():
+        with understood("eBay"):
             return self._shipments.read(channel_order_id)
 
     def push_shipment(self, shipment: sdk.OutgoingShipment) -> None:
-        with _understood(is_write=True):
+        with understood("eBay", is_write=True):
             self._shipments.push(shipment)
-
-
-@contextmanager
-def _understood(*, is_write: bool = False) -> Iterator[None]:
-    """An answer of another shape than the contract's is a BadPayload, not a traceback.
-
-    Where a write was sent, what it did is then unknown.
-    """
-    try:
-        yield
-    except sdk.ChannelError:
-        raise
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
-        message = f"eBay's answer has another shape than its contract says: {error!r}"[:300]
-        raise (sdk.OutcomeUnknown if is_write else sdk.BadPayload)(message) from error

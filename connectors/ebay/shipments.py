@@ -56,12 +56,14 @@ class ShipmentDesk:
     def push(self, shipment: sdk.OutgoingShipment) -> None:
         """Mark each line as sent, with every package eBay knows of and ours."""
         order = self._order(shipment.channel_order_id)
-        if parse.is_cancelled(order):
-            raise sdk.Rejected("the order is cancelled at eBay: its goods are not to be sent")
         lines = self._lines(order)
         unknown = sorted(set(shipment.lines) - set(lines))
         if unknown:
             raise sdk.Rejected(f"eBay's order has no line {', '.join(unknown)}")
+        if parse.is_cancelled(order) or any(
+            parse.is_line_cancelled(lines[one]) for one in shipment.lines
+        ):
+            raise sdk.Rejected("it is cancelled at eBay: its goods are not to be sent")
         ours = render.tracking_of(shipment.packages, self._carriers)
         numbers = {own: number for own, (_, number) in ours.items()}
         self._remember(_Sent(key=shipment.key, lines=dict(shipment.lines), numbers=numbers))
@@ -116,7 +118,7 @@ class ShipmentDesk:
 def _is_shown(sent: _Sent, lines: Mapping[str, Node]) -> bool:
     for line_id in sent.lines:
         line = lines[line_id]
-        numbers = {number for _, number in parse.tracking(line)}
+        numbers = {render.plain_number(number) for _, number in parse.tracking(line)}
         if not parse.is_shipped(line) or not set(sent.numbers.values()) <= numbers:
             return False
     return True
@@ -139,7 +141,7 @@ def _others(
     for line_id, line in lines.items():
         known = explained.get(line_id)
         numbers = tuple(number for _, number in parse.tracking(line))
-        left = tuple(number for number in numbers if number not in (known or ()))
+        left = tuple(one for one in numbers if render.plain_number(one) not in (known or ()))
         if parse.is_shipped(line) and (left or known is None):
             groups.setdefault(left, {})[line_id] = parse.units(line)
     return [

@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from connectors.ebay import render
 from connectors.ebay.client import Answer, Client
@@ -63,13 +63,11 @@ class _Node:
         return self.name.sku or self.entry.channel_sku
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Verdict:
-    outcome: sdk.PushOutcome
-    reason: str = ""
-
-
-_APPLIED: Final = _Verdict(outcome=sdk.PushOutcome.APPLIED)
+#: when eBay was looked at, and what it showed
+_Look: TypeAlias = tuple[datetime, Sequence[Shown]]
+#: what became of a node, and why
+_Verdict: TypeAlias = tuple[sdk.PushOutcome, str]
+_APPLIED: Final = (sdk.PushOutcome.APPLIED, "")
 
 
 class StockDesk:
@@ -100,32 +98,23 @@ class StockDesk:
         asked = set(channel_listing_ids)
         names = (read_listing_id(one) for one in channel_listing_ids)
         missing = dict.fromkeys(name.item_id for name in names if name)
-        seen: list[Shown] = []
-        times: list[datetime] = []
-        if len(missing) > SINGLY_MAX:
-            self._read_pages(missing, seen, times)
-        for item_id in missing:
-            answer, found = self._read_one(item_id)
-            seen += found
-            times.append(answer.at)
+        looks = self._read_pages(missing) if len(missing) > SINGLY_MAX else []
+        looks += [self._read_one(item_id) for item_id in missing]
         quantities = {
             one.channel_listing_id: one.quantity
-            for one in seen
+            for _, found in looks
+            for one in found
             if one.channel_listing_id in asked and one.is_active and one.quantity is not None
         }
-        return sdk.StockReading(
-            quantities=quantities, read_at=min(times, default=self._client.now())
-        )
+        read_at = min((at for at, _ in looks), default=self._client.now())
+        return sdk.StockReading(quantities=quantities, read_at=read_at)
 
-    def _read_pages(
-        self, missing: dict[str, None], seen: list[Shown], times: list[datetime]
-    ) -> None:
+    def _read_pages(self, missing: dict[str, None]) -> list[_Look]:
         """Take listings off `missing` page by page, as long as that is the cheaper way."""
-        page, pages = 1, 1
+        page, pages, looks = 1, 1, list[_Look]()
         while page <= pages and pages - page < len(missing):
             found = read_page(self._client, page, self.per_page, _READ)
-            times.append(found.answer.at)
-            seen += found.listings
+            looks.append((found.answer.at, found.listings))
             for one in found.listings:
                 missing.pop(one.item_id, None)
             page, pages = page + 1, found.pages
@@ -133,18 +122,23 @@ class StockDesk:
             # Not on any page: ended, or slipped to a page already read while another one ended.
             for item_id in list(missing)[STRAGGLERS_MAX:]:
                 del missing[item_id]
+        return looks
 
-    def _read_one(self, item_id: str) -> tuple[Answer, list[Shown]]:
+    def _read_one(self, item_id: str) -> _Look:
         call = TradingCall(name=_LOOK, body=render.one_listing(item_id))
         answer = self._client.attempt(call, priority=_READ)
         if answer.is_clean:
             found = answer.root.find("Item")
             if found is None:
                 raise sdk.BadPayload(f"{_LOOK}: the answer shows no listing")
-            return answer, shown(found)
-        if are_all(answer.errors, NOT_FOUND_CODES):
-            return answer, []
-        raise refusal(_LOOK, answer.errors, is_write=False)
+            return answer.at, shown(found)
+        if any(fault.is_broken for fault in answer.errors):
+            raise refusal(_LOOK, answer.errors, is_write=False)
+        if not are_all(answer.errors, NOT_FOUND_CODES):
+            # What is not about this one listing is refused to this call, too.
+            call = TradingCall(name="GetUser", body=render.who_we_are())
+            self._client.run(call, priority=_READ)
+        return answer.at, []
 
     def is_zero_allowed(self) -> bool:
         """Whether a listing may stand at 0 without ending; asked before the first zero is sent."""
@@ -173,16 +167,11 @@ class StockDesk:
                 at = answer.at
             by_rest = [node for node in nodes if node.key not in verdicts]
             for node in by_rest:
-                verdicts[node.key] = self._set_by_rest(node, is_alone=len(batch.entries) == 1)
+                verdicts[node.key] = self._set_by_rest(node, is_first=not verdicts)
             at = self._client.now() if by_rest else at
         return tuple(
-            sdk.PushResult(
-                channel_listing_id=entry.channel_listing_id,
-                outcome=verdicts[entry.channel_listing_id].outcome,
-                applied_at=at,
-                reason=verdicts[entry.channel_listing_id].reason,
-            )
-            for entry in batch.entries
+            sdk.PushResult(channel_listing_id=key, outcome=outcome, applied_at=at, reason=reason)
+            for key, (outcome, reason) in verdicts.items()
         )
 
     def _sort(self, entries: Sequence[sdk.StockPush]) -> tuple[dict[str, _Verdict], list[_Node]]:
@@ -192,20 +181,18 @@ class StockDesk:
         for entry in entries:
             name = read_listing_id(entry.channel_listing_id)
             if name is None:
-                refused[entry.channel_listing_id] = _refused(
-                    "eBay has no such listing: discover listings again"
-                )
+                reason = "eBay has no such listing: discover listings again"
             elif name.is_variation and not name.sku:
-                refused[entry.channel_listing_id] = _refused(
-                    "the variation has no SKU: give it one at eBay, then discover listings again"
-                )
+                reason = "the variation has no SKU: give it one at eBay, then discover listings"
             elif entry.quantity == 0 and not self.is_zero_allowed():
-                refused[entry.channel_listing_id] = _refused(
+                reason = (
                     "out-of-stock control is off at eBay: a quantity of 0 would end the listing, "
                     "or remove the variation; switch it on in eBay's selling preferences"
                 )
             else:
                 nodes.append(_Node(entry=entry, name=name))
+                continue
+            refused[entry.channel_listing_id] = _refused(reason)
         return refused, nodes
 
     def _revise(self, nodes: Sequence[_Node]) -> tuple[Answer, dict[str, _Verdict]]:
@@ -222,7 +209,7 @@ class StockDesk:
             self._by_rest.popitem(last=False)
         return answer, verdicts
 
-    def _set_by_rest(self, node: _Node, *, is_alone: bool) -> _Verdict:
+    def _set_by_rest(self, node: _Node, *, is_first: bool) -> _Verdict:
         """One SKU of a listing that the Inventory API owns."""
         if not node.sku:
             return _refused("a listing of the Inventory API is written by its SKU, and has none")
@@ -240,14 +227,15 @@ class StockDesk:
                 priority=_WRITE,
             )
         except sdk.OutcomeUnknown as error:
-            return _Verdict(outcome=sdk.PushOutcome.UNKNOWN, reason=str(error))
-        except sdk.Rejected as error:
+            return sdk.PushOutcome.UNKNOWN, str(error)
+        except (sdk.Rejected, sdk.Bug, sdk.PermissionMissing) as error:
+            # One listing may wait for a person, or for a scope; the account goes on.
             return _refused(str(error))
-        except (sdk.RetryLater, sdk.FixAccount) as error:
-            if is_alone:
+        except sdk.ChannelError as error:
+            if is_first:
                 raise
-            # Others of the batch are applied by now, and their outcomes must not be lost.
-            return _Verdict(outcome=sdk.PushOutcome.NOT_APPLIED, reason=str(error))
+            # Others of the batch have their outcomes by now, and these must not be lost.
+            return sdk.PushOutcome.NOT_APPLIED, str(error)
         rows = answer.fields.get("responses")
         return _judge_rows(rows if isinstance(rows, list) else (), node.sku)
 
@@ -292,8 +280,10 @@ def _judge(answer: Answer, nodes: Sequence[_Node]) -> dict[str, _Verdict]:
             verdicts[node.key] = _APPLIED
         else:
             undecided.append(node)
-    if unnamed and answer.ack == "Failure" and len(undecided) == len(nodes) > 1:
+    if answer.ack == "Failure" and len(undecided) == len(nodes):
         raise refusal(_PUSH, unnamed, is_write=True)
+    if unnamed and not undecided:  # somebody failed, although all are echoed
+        undecided = [node for node in nodes if verdicts.get(node.key) == _APPLIED]
     rest = _rest(answer, unnamed, len(undecided))
     return verdicts | {node.key: rest for node in undecided if node.key not in elsewhere}
 
@@ -302,12 +292,12 @@ def _rest(answer: Answer, unnamed: Sequence[Fault], count: int) -> _Verdict:
     """The verdict on nodes the answer says nothing of."""
     said = "; ".join(fault.reason for fault in unnamed)
     if answer.ack == "Failure":
-        return _Verdict(outcome=sdk.PushOutcome.NOT_APPLIED, reason=said or "refused in company")
+        return sdk.PushOutcome.NOT_APPLIED, said or "refused in company"
     if unnamed and count == 1:
         return _failed(unnamed)
     if count == 1 and any(fault.code in NO_CHANGE_CODES for fault in answer.faults):
         return _APPLIED
-    return _Verdict(outcome=sdk.PushOutcome.UNKNOWN, reason=said or "eBay does not mention it")
+    return sdk.PushOutcome.UNKNOWN, said or "eBay does not mention it"
 
 
 def _is_done(answer: Answer, node: _Node, nodes: Sequence[_Node]) -> bool:
@@ -340,24 +330,22 @@ def _judge_rows(rows: Sequence[Mapping[str, Any]], sku: str) -> _Verdict:
     mine = [row for row in rows if row.get("sku") in (sku, None)]
     statuses = [row.get("statusCode") for row in mine]
     if not mine or any(type(status) is not int for status in statuses):
-        return _Verdict(outcome=sdk.PushOutcome.UNKNOWN, reason="the answer does not mention it")
+        return sdk.PushOutcome.UNKNOWN, "the answer does not mention it"
     bad = [row for row in mine if row["statusCode"] not in STATUS_OK]
     if not bad:
         return _APPLIED
     reason = "; ".join(errors_text(row) for row in bad)
     if len(bad) < len(mine) or any(row["statusCode"] in STATUS_BROKEN for row in bad):
-        return _Verdict(outcome=sdk.PushOutcome.UNKNOWN, reason=reason)
+        return sdk.PushOutcome.UNKNOWN, reason
     return _refused(reason)
 
 
 def _failed(faults: Sequence[Fault]) -> _Verdict:
     """The verdict on a node these faults are about; where eBay itself failed, only a look tells."""
     is_broken = any(fault.is_broken for fault in faults)
-    return _Verdict(
-        outcome=sdk.PushOutcome.UNKNOWN if is_broken else sdk.PushOutcome.REJECTED,
-        reason="; ".join(fault.reason for fault in faults),
-    )
+    outcome = sdk.PushOutcome.UNKNOWN if is_broken else sdk.PushOutcome.REJECTED
+    return outcome, "; ".join(fault.reason for fault in faults)
 
 
 def _refused(reason: str) -> _Verdict:
-    return _Verdict(outcome=sdk.PushOutcome.REJECTED, reason=reason)
+    return sdk.PushOutcome.REJECTED, reason

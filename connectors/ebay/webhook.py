@@ -8,13 +8,13 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+from connectors.ebay.ids import is_order_id
 from oms_sync.sdk import BadPayload, ChallengeAnswer, Hint, HintKind
 from oms_sync.sdk.strict_json import read_json
 
 #: the headers name no topic; the body does, once it is known to be genuine
 TOPIC: Final = "notification"
 _CODE: Final = re.compile(r"[A-Za-z0-9._~-]{1,200}")
-_ID: Final = re.compile(r"[0-9A-Za-z!-]{1,64}")
 
 
 class EbayWebhook:
@@ -32,7 +32,7 @@ class EbayWebhook:
         topic = _text(message, "metadata", "topic")
         if topic == "ORDER_CONFIRMATION":
             order_id = _text(message, "notification", "data", "order", "orderId")
-            if not _ID.fullmatch(order_id):
+            if not is_order_id(order_id):
                 raise BadPayload(f"orderId is no id: {order_id[:60]!r}")
             return Hint(kind=HintKind.ORDER, object_id=order_id)
         if topic == "AUTHORIZATION_REVOCATION":

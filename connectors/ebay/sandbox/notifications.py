@@ -101,7 +101,7 @@ class Notifications:
 
     def _get_config(self, _: RestCall) -> Reply:
         if self._email is None:
-            raise RestError(195003)
+            raise RestError(195026)
         return show(200, {"alertEmail": self._email})
 
     def _need_config(self) -> None:

@@ -5,6 +5,7 @@ What is listed is the smaller of the SKU's own total and its offer's quantity.
 
 from collections.abc import Mapping
 from typing import Any, Final
+from urllib.parse import quote
 
 from connectors.ebay.sandbox.books import Books
 from connectors.ebay.sandbox.markup import CURRENCY
@@ -121,7 +122,10 @@ class InventoryDoors:
         offer |= {"pricingSummary": {"price": price}}
         status = "ACTIVE" if is_active else "ENDED"
         offer |= {"listing": {"listingId": str(listing.id), "listingStatus": status}}
-        return show(200, {"total": 1, "size": 1, "offers": [offer]})
+        offer |= {"listingDuration": "GTC", "listingPolicies": {}}
+        offer |= {"hideBuyerDetails": False, "includeCatalogProductDetails": True}
+        page = {"href": f"{_BASE}/offer?sku={quote(sku)}", "limit": 1, "total": 1, "size": 1}
+        return show(200, page | {"offers": [offer]})
 
     def _offer_id(self, variant: Variant) -> str:
         return str(_OFFER_FIRST + variant.id % _OFFER_FIRST)

@@ -92,6 +92,7 @@ class Notifications:
     def __init__(self, say):
         self.say, self.mail = say, None
         self.destinations, self.subscriptions, self.writes, self.refused = [], [], [], {}
+        self.is_user_listed = True
 
     def __call__(self, handler):
         import json
@@ -102,6 +103,8 @@ class Notifications:
         path = handler.path.partition("?")[0].removeprefix("/commerce/notification/v1/")
         kind, _, number = path.partition("/")
         is_user = "user-token" in handler.headers["Authorization"]
+        if handler.command == "GET" and is_user and not self.is_user_listed:
+            return (403, {}, {"errors": [{"errorId": 195011}]})
         if handler.command == "GET":
             return self._show(kind, is_user)
         self.writes.append((handler.command, path, is_user, fields))
@@ -202,6 +205,19 @@ def test_a_topic_we_have_no_scope_for_is_told_and_stops_nothing(
     assert any("ORDER_CONFIRMATION" in one for one in session.check().warnings)
 
 
+def test_without_the_scope_to_list_subscriptions_the_other_topics_still_come(
+    notifications, make_session, answers
+):
+    notifications.is_user_listed = False
+    session = make_session()
+    assert set(session.ensure_subscriptions(URL)) == {
+        "AUTHORIZATION_REVOCATION",
+        "MARKETPLACE_ACCOUNT_DELETION",
+    }
+    answers(CAN, ("GetUser", USER))
+    assert any("ORDER_CONFIRMATION" in one for one in session.check().warnings)
+
+
 def test_without_a_verification_token_nothing_is_pushed(scripted, make_session):
     session = make_session(settings={"verification_token": None})
     assert session.ensure_subscriptions(URL) == ()
@@ -235,10 +251,23 @@ def test_each_status_of_rest_has_its_meaning(answer, kind, scripted, make_sessio
 # --- the call budget -----------------------------------------------------------------------------
 
 
-def _limits(remaining, *, limit=5000, reset="2026-03-02T08:00:00.000Z", api="TradingAPI"):
-    rate = {"limit": limit, "remaining": remaining, "count": limit - remaining}
-    rate |= {"reset": reset, "timeWindow": 86400}
-    resources = [{"name": "all", "rates": [rate]}]
+DAY = 86_400
+
+
+def _limits(
+    remaining,
+    *,
+    limit=5000,
+    reset="2026-03-02T08:00:00.000Z",
+    api="TradingAPI",
+    more=(),
+    names=("all",),
+):
+    rates = [
+        {"limit": most, "remaining": left, "reset": reset, "timeWindow": seconds}
+        for left, most, seconds in ((remaining, limit, DAY), *more)
+    ]
+    resources = [{"name": name, "rates": rates} for name in names]
     return (200, {}, {"rateLimits": [{"apiName": api, "resources": resources}]})
 
 
@@ -291,6 +320,36 @@ def test_a_budget_that_cannot_be_read_stops_nothing_and_is_asked_again(told, ask
     assert learnt == {}
     reads, _ = asks_budget(5 * MINUTE)
     assert len(reads) == 2
+
+
+def test_a_limit_of_seconds_is_not_the_days(asks_budget, scripted):
+    scripted.told = _limits(4_000, more=[(9, 1_000, 15)])
+    assert asks_budget()[1]["*"] == (4_000, 5_000, 0.0)
+
+
+def test_calls_we_never_make_do_not_use_our_budget_up(asks_budget, scripted):
+    told = _limits(4_000, names=("GetOrders", "CompleteSale"))
+    foreign = _limits(0, limit=100, names=("AddItems",))
+    told[2]["rateLimits"] += foreign[2]["rateLimits"]
+    scripted.told = told
+    assert asks_budget()[1]["*"] == (4_000, 5_000, 0.0)
+
+
+def test_when_ebay_no_longer_tells_its_budget_the_next_day_begins_all_the_same(
+    asks_budget, scripted
+):
+    scripted.told = _limits(0, reset="2026-03-01T12:05:00.000Z")
+    asks_budget()
+    scripted.told = (500, {}, b"")
+    _, learnt = asks_budget(5 * MINUTE)
+    assert learnt["*"] == (5_000, 5_000, 0.0)
+
+
+def test_a_reset_that_is_over_by_our_clock_is_not_asked_for_every_second(asks_budget, scripted):
+    scripted.told = _limits(5, reset="2026-03-01T11:59:00.000Z")
+    for _ in range(50):
+        reads, _ = asks_budget(1)
+    assert len(reads) == 1
 
 
 def test_other_apis_limits_are_not_tradings(asks_budget, scripted):

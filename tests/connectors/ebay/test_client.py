@@ -240,6 +240,7 @@ def test_a_packed_answer_is_unpacked(scripted, run, say):
         ({}, b" " * 3_000_000),
         ({"Content-Length": "500"}, b"<GetUserResponse>"),
     ],
+    ids=["packed, cut off", "packed, too long", "packed oddly", "too long", "cut off"],
 )
 def test_cut_off_and_oversized_answers_are_lost(headers, body, scripted, run, monkeypatch):
     monkeypatch.setattr(wire, "ANSWER_BYTES_MAX", 1_000_000)

@@ -7,6 +7,7 @@ from itertools import pairwise
 import pytest
 from lxml import etree
 
+from connectors.ebay.orders import TURNS_MAX
 from oms_sync.sdk import BadPayload, ChannelDown, OrderFeed, Priority
 from oms_sync.sdk.testing import FakeClock
 
@@ -81,9 +82,33 @@ def test_a_pass_reaches_back_at_least_the_lag(answers, make_session, asked):
     assert asked()[1].findtext("ModTimeFrom") == "2026-03-01T11:56:00.000Z"
 
 
-def test_nothing_is_asked_while_all_is_younger_than_the_lag(scripted, make_session):
+def test_while_all_is_younger_than_the_lag_nothing_counts_as_read(answers, make_session):
+    answers(_page())
     page = make_session().read_orders(OrderFeed.CHANGES, None, NOW - timedelta(seconds=60))
-    assert (page.orders, page.is_last, scripted.asked) == ((), True, [])
+    assert (page.orders, page.is_last) == ((), True)
+    assert "watermark" not in json.loads(page.cursor)
+
+
+@pytest.mark.proves("I-36", "F31")
+def test_a_clock_set_back_is_learnt_by_asking_and_holds_no_order_up(answers, make_session, asked):
+    answers(_page())
+    first = make_session().read_orders(OrderFeed.CHANGES, None, SINCE)
+    session = make_session()
+    session._client._clock.advance(-86_400)
+    lost = session.read_orders(OrderFeed.CHANGES, first.cursor, SINCE)
+    assert json.loads(lost.cursor)["watermark"] == "2026-03-01T11:58:00.000Z"
+    session.read_orders(OrderFeed.CHANGES, lost.cursor, SINCE)
+    assert asked()[2].findtext("ModTimeTo") == "2026-03-01T11:58:00.000Z"
+
+
+@pytest.mark.proves("I-36", "I-04", "F31")
+def test_a_clock_that_jumps_far_ahead_passes_no_order_by(answers, make_session):
+    answers(_page(), _page(at="2026-03-01T12:30:00.000Z"))
+    session = make_session()
+    first = session.read_orders(OrderFeed.CHANGES, None, SINCE)
+    session._client._clock.advance(100 * 86_400)
+    second = session.read_orders(OrderFeed.CHANGES, first.cursor, SINCE)
+    assert json.loads(second.cursor)["watermark"] == json.loads(first.cursor)["watermark"]
 
 
 @pytest.mark.proves("I-36", "F31")
@@ -215,6 +240,61 @@ def test_an_empty_page_that_promises_more_is_a_fault(answers, make_session):
     answers(_page(more=True))
     with pytest.raises(ChannelDown, match="never ends"):
         make_session().read_orders(OrderFeed.CHANGES, None, SINCE)
+
+
+@pytest.mark.proves("F19", "I-05")
+def test_an_empty_page_goes_on_while_the_total_promises_more(answers, make_session):
+    answers(_page(_order("1"), more=True, total=5), _page(more=True, total=5), _page(_order("5")))
+    session = make_session()
+    session._orders.per_page = 2
+    one = session.read_orders(OrderFeed.CHANGES, None, SINCE)
+    two = session.read_orders(OrderFeed.CHANGES, one.cursor, SINCE)
+    assert (two.orders, two.is_last, json.loads(two.cursor)["page"]) == ((), False, 3)
+
+
+@pytest.mark.proves("I-04")
+def test_where_more_is_not_said_the_total_counts(answers, make_session):
+    name, inner, more = _page(_order("1"), total=3)
+    answers((name, inner.replace("<HasMoreOrders>false</HasMoreOrders>", ""), more))
+    session = make_session()
+    session._orders.per_page = 2
+    assert not session.read_orders(OrderFeed.CHANGES, None, SINCE).is_last
+
+
+@pytest.mark.proves("F20", "F22")
+def test_a_list_that_never_stands_still_is_read_in_halves_and_not_for_ever(
+    scripted, say, make_session, asked
+):
+    def shrinking(_):
+        name, inner, more = _page(_order("1"), more=True, total=9 - len(scripted.asked) % 2)
+        return (200, {}, say.answer(name, inner, **more))
+
+    scripted.answers = [shrinking]
+    session, cursor = make_session(), None
+    session._orders.per_page = 2
+
+    def read_on():
+        nonlocal cursor
+        for _ in range(3 * TURNS_MAX * 13):
+            cursor = session.read_orders(OrderFeed.CHANGES, cursor, SINCE).cursor
+
+    with pytest.raises(ChannelDown, match="stands still"):
+        read_on()
+    ends = list(dict.fromkeys(one.findtext("ModTimeTo") for one in asked()))
+    assert ends[:3] == [f"2026-03-01T11:{time}.000Z" for time in ("58:00", "29:00", "14:30")]
+    assert {one.findtext("ModTimeFrom") for one in asked()} == {"2026-03-01T11:00:00.000Z"}
+
+
+def test_after_half_a_window_the_other_half_is_read(answers, make_session, asked):
+    answers(_page(_order("1")), _page(_order("2")))
+    half = {"start": "2026-03-01T11:00:00.000Z", "until": "2026-03-01T11:29:00.000Z", "page": 1}
+    cursor = json.dumps(half | {"end": "2026-03-01T11:58:00.000Z"})
+    session = make_session()
+    one = session.read_orders(OrderFeed.CHANGES, cursor, SINCE)
+    two = session.read_orders(OrderFeed.CHANGES, one.cursor, SINCE)
+    assert (one.is_last, two.is_last) == (False, True)
+    assert asked()[1].findtext("ModTimeFrom") == half["until"]
+    assert json.loads(two.cursor)["watermark"] == "2026-03-01T11:58:00.000Z"
 
 
 @pytest.mark.proves("I-04")

@@ -216,6 +216,20 @@ def test_a_line_marked_as_shipped_says_so_and_counts_no_units(parsed):
     assert [line.is_marked_shipped for line in parsed("held-and-odd").lines] == [False, False]
 
 
+@pytest.mark.proves("I-06", "F24")
+def test_a_cancelled_line_without_its_quantity_makes_the_order_incomplete_not_unreadable(parsed):
+    sight = parsed(
+        "paid",
+        ("<QuantityPurchased>1</QuantityPurchased>", ""),
+        (
+            "</PaymentHoldStatus>\n     </Status>",
+            "</PaymentHoldStatus><CancelStatus>CancelComplete</CancelStatus></Status>",
+        ),
+    )
+    assert sight.facts.is_complete is False
+    assert [line.quantity_ordered for line in sight.lines] == [2, None]
+
+
 @pytest.mark.proves("A24")
 @pytest.mark.parametrize("text", ["-1", "1.5", "1e3", "NaN", "9" * 11, "true", "\uff12"])
 def test_a_quantity_that_is_no_count_is_refused(parsed, text):

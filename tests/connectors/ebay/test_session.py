@@ -97,6 +97,26 @@ def test_orders_changed_while_a_window_is_paged_hide_no_others(seller):
     assert seller.sandbox.faults.counters()["F22"]["fired"] > 0
 
 
+@pytest.mark.proves("F22", "I-01")
+@pytest.mark.parametrize("feed", [OrderFeed.OPEN, OrderFeed.HISTORY, OrderFeed.SWEEP])
+def test_orders_changed_while_history_is_paged_hide_no_others(feed, seller):
+    placed = []
+    for _ in range(4):
+        seller.advance(1)
+        placed.append(seller.place_order(1))
+    seller.advance(1)
+    session, since = seller.open(), seller.now() - timedelta(minutes=1)
+    session._orders.per_page = 2
+    first = session.read_orders(feed, None, since)
+    # A change moves an order within the list, which is sorted by change: eBay knows no other way.
+    store = seller.sandbox.store
+    seller.advance(1)
+    store.touch(min(store.orders.values(), key=lambda order: order.created_at))
+    second = session.read_orders(feed, first.cursor, since)
+    found = {raw.channel_order_id for raw in (*first.orders, *second.orders)}
+    assert set(placed[1:]) <= found, "what changed is in the feed of changes, all else is here"
+
+
 @pytest.mark.proves("F33", "F42")
 @pytest.mark.parametrize("kind", ["F33", "F42"])
 def test_odd_orders_are_read_all_the_same(kind, seller):

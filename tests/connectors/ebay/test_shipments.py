@@ -195,6 +195,27 @@ def test_a_cancelled_order_is_never_told_as_sent(extra, answers, make_session, s
     assert sales() == []
 
 
+@pytest.mark.proves("I-30", "F34")
+def test_a_cancelled_line_is_never_told_as_sent(answers, make_session, sales):
+    gone = _line("1-1", 1).replace(
+        "<OrderLineItemID>",
+        "<Status><CancelStatus>CancelComplete</CancelStatus></Status><OrderLineItemID>",
+    )
+    order, session = _order(gone, _line("2-2", 1)), make_session()
+    answers(order, order, SALE)
+    with pytest.raises(Rejected, match="cancelled"):
+        session.push_shipment(_shipment({"1-1": 1, "2-2": 1}, "A1"))
+    session.push_shipment(_shipment({"2-2": 1}, "A1"))
+    assert [one[0] for one in sales()] == ["2-2"]
+
+
+def test_a_number_ebay_writes_otherwise_is_the_same_number(answers, make_session, sales):
+    sent, session = _shipment({"1-1": 1}, "ab-1"), make_session()
+    answers(_order(_line("1-1", 2, ("UPS", "AB 1"))))
+    session.push_shipment(sent)
+    assert (sales(), _missing(session, sent)[0]) == ([], {})
+
+
 def test_an_unknown_order_or_line_is_refused_with_its_name(answers, make_session):
     answers(("GetOrders", "<OrderArray/>"))
     with pytest.raises(Rejected, match=ORDER):

@@ -1,17 +1,17 @@
 """Deliveries: signed by a key of eBay's, read as hints; and the challenge for the address."""
 
 import base64
+import contextlib
 import hashlib
 import json
-import os
-from pathlib import Path
+import threading
 
 import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from connectors.ebay import keys
-from connectors.ebay.keys import HEADER, open_webhook, read_claim, read_key
+from connectors.ebay.keys import HEADER, open_webhook, read_key
 from connectors.ebay.webhook import WEBHOOK
 from oms_sync.sdk import BadPayload, HintKind, RetryLater
 
@@ -181,6 +181,52 @@ def test_a_key_already_known_works_while_others_are_invented(scripted, part):
     assert _verify(part, _header())
 
 
+def _invent(part, numbers):
+    for number in numbers:
+        with contextlib.suppress(RetryLater):
+            _verify(part, _header(kid=f"{number:08x}-0000-4000-8000-000000000000"))
+
+
+@pytest.mark.proves("A32", "I-33")
+def test_invented_keys_neither_drive_out_a_good_one_nor_keep_it_from_being_renewed(scripted, part):
+    assert _verify(part, _header())
+    scripted.answers = [(404, {}, {})]
+    for turn in range(2 * keys.KEYS_MAX // keys.FETCHES_MAX):
+        _invent(part, range(turn * 100, turn * 100 + keys.FETCHES_MAX))
+        part._keys._clock.advance(keys.FETCH_SECONDS)
+    asked = len(scripted.asked)
+    assert _verify(part, _header())
+    assert len(scripted.asked) == asked
+    assert len(part._keys._keys) <= keys.KEYS_MAX
+    part._keys._clock.advance(keys.KEY_SECONDS)
+    _invent(part, range(5_000, 5_000 + keys.FETCHES_MAX))
+    scripted.answers = [(200, {}, _shown())]
+    assert _verify(part, _header()), "a key that was good is asked for whatever else is"
+
+
+@pytest.mark.proves("A32")
+def test_a_good_key_waits_for_no_invented_one(scripted, part):
+    assert _verify(part, _header())
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow(_):
+        begun.set()
+        go_on.wait(5)
+        return (404, {}, {})
+
+    scripted.answers = [slow]
+    inventing = threading.Thread(target=_invent, args=(part, [1]))
+    inventing.start()
+    assert begun.wait(5)
+    judged = []
+    judging = threading.Thread(target=lambda: judged.append(_verify(part, _header())))
+    judging.start()
+    judging.join(1)
+    go_on.set()
+    inventing.join(5)
+    assert judged == [True]
+
+
 @pytest.mark.parametrize(
     "answer", [(500, {}, b""), (200, {}, b"<html>"), (401, {}, b"{}"), (403, {}, b"{}")]
 )
@@ -190,26 +236,6 @@ def test_a_key_that_cannot_be_read_is_tried_later_and_nothing_is_remembered(answ
         _verify(part, _header())
     scripted.answers = [(200, {}, _shown())]
     assert _verify(part, _header())
-
-
-def test_ebays_own_vectors_verify():
-    folder = os.environ.get("OMS_SYNC_VENDOR_SPECS")
-    path = Path(folder or "/nonexistent") / "ebay/samples/notification_signature_vectors.json"
-    if not path.exists():
-        pytest.skip("OMS_SYNC_VENDOR_SPECS names no folder")
-    vectors = json.loads(path.read_text(encoding="utf-8"))
-    genuine = {}
-    for name, vector in vectors.items():
-        if vector["response"] is None:
-            continue
-        body = json.dumps(vector["message"], separators=(",", ":")).encode()
-        kid, signature = read_claim(vector["signature"])
-        assert kid == KID
-        key = read_key(vector["response"])
-        genuine[name] = key.has_signed(body, signature)
-        spaced = json.dumps(vector["message"]).encode()
-        assert not key.has_signed(spaced, signature), "the bytes received are what counts"
-    assert genuine == {"VALID": True, "INVALID": False, "SIGNATURE_MISMATCH": False}
 
 
 # --- hints ---------------------------------------------------------------------------------------
