@@ -19,7 +19,7 @@ CONNECTOR = Connector(
         ),
         poll_seconds=120,
         visibility_lag_seconds=120,
-        stock_batch_max=4,
+        stock_batch_max=100,
         stock_read_max=1_000,
         order_read_max=20,
         webhook_headers=("x-ebay-signature",),

@@ -30,7 +30,9 @@ from connectors.ebay.rest import STATUS_NOT_FOUND, RestCall, errors_text
 from connectors.ebay.trading import TradingCall
 from oms_sync import sdk
 
+#: quantities in one call of Trading, and in one batch of the hub's
 NODES_MAX: Final = 4
+BATCH_MAX: Final = 100
 #: listings that were to be on a page and were not are asked for singly, up to so many
 STRAGGLERS_MAX: Final = 20
 #: so few listings are cheaper asked for singly than by a first page
@@ -154,25 +156,66 @@ class StockDesk:
     # --- setting ---------------------------------------------------------------------------------
 
     def push(self, batch: sdk.StockBatch) -> tuple[sdk.PushResult, ...]:
-        """Set all quantities of `batch`; each entry has its own outcome."""
-        if len(batch.entries) > NODES_MAX:
-            raise sdk.Bug(f"{_PUSH} takes {NODES_MAX} quantities, not {len(batch.entries)}")
+        """Set all quantities of `batch`; each entry has its own outcome.
+
+        Sorted by the API that takes them, so that every call but the last carries all it can.
+        """
+        if len(batch.entries) > BATCH_MAX:
+            raise sdk.Bug(f"a batch holds {BATCH_MAX} quantities, not {len(batch.entries)}")
         with self._revising:
             verdicts, nodes = self._sort(batch.entries)
+            at = dict.fromkeys(verdicts, self._client.now())
             by_trading = [node for node in nodes if node.name.item_id not in self._by_rest]
-            at = self._client.now()
-            if by_trading:
-                answer, judged = self._revise(by_trading)
-                verdicts |= judged
-                at = answer.at
-            by_rest = [node for node in nodes if node.key not in verdicts]
-            for node in by_rest:
-                verdicts[node.key] = self._set_by_rest(node, is_first=not verdicts)
-            at = self._client.now() if by_rest else at
+            sent: dict[str, _Verdict] = {}
+            for start in range(0, len(by_trading), NODES_MAX):
+                chunk = by_trading[start : start + NODES_MAX]
+                sent |= self._revise_chunk(chunk, by_trading[start:], is_first=not sent)
+                at |= {node.key: self._client.now() for node in chunk}
+                if any(node.key in sent for node in by_trading[start + NODES_MAX :]):
+                    break  # eBay cannot serve this now: the rest has its verdict
+            for node in nodes:
+                if node.key not in sent:
+                    sent[node.key] = self._set_by_rest(node, is_first=not sent)
+                    at[node.key] = self._client.now()
+        now = self._client.now()
         return tuple(
-            sdk.PushResult(channel_listing_id=key, outcome=outcome, applied_at=at, reason=reason)
-            for key, (outcome, reason) in verdicts.items()
+            sdk.PushResult(
+                channel_listing_id=key,
+                outcome=outcome,
+                applied_at=at.get(key, now),
+                reason=reason,
+            )
+            for key, (outcome, reason) in {**verdicts, **sent}.items()
         )
+
+    def _revise_chunk(
+        self, chunk: Sequence[_Node], rest: Sequence[_Node], *, is_first: bool
+    ) -> dict[str, _Verdict]:
+        """Verdicts on one call's nodes; on all of `rest` where eBay cannot serve this now.
+
+        Once a call of the batch was sent, its outcomes must not be lost to the error of another.
+        """
+        is_all = is_first and len(rest) == len(chunk)
+        try:
+            return self._revise(chunk)
+        except sdk.OutcomeUnknown as error:
+            if is_all:
+                raise
+            lost = dict.fromkeys((one.key for one in chunk), (sdk.PushOutcome.UNKNOWN, str(error)))
+            return _not_sent(rest, str(error)) | lost
+        except sdk.FixData as error:
+            if is_all:  # the hub halves it
+                raise
+            if len(chunk) > 1:  # refused without a name: each for itself
+                return {k: v for one in chunk for k, v in self._revise_alone(one).items()}
+            return {chunk[0].key: _refused(str(error))}
+        except sdk.ChannelError as error:
+            if is_first:
+                raise
+            return _not_sent(rest, str(error))
+
+    def _revise_alone(self, node: _Node) -> dict[str, _Verdict]:
+        return self._revise_chunk([node], [node], is_first=False)
 
     def _sort(self, entries: Sequence[sdk.StockPush]) -> tuple[dict[str, _Verdict], list[_Node]]:
         """Entries that cannot be sent at all, with the reason; and those that can."""
@@ -195,7 +238,7 @@ class StockDesk:
             refused[entry.channel_listing_id] = _refused(reason)
         return refused, nodes
 
-    def _revise(self, nodes: Sequence[_Node]) -> tuple[Answer, dict[str, _Verdict]]:
+    def _revise(self, nodes: Sequence[_Node]) -> dict[str, _Verdict]:
         body = render.quantities(
             (node.name.item_id, node.name.sku, node.entry.quantity) for node in nodes
         )
@@ -207,7 +250,7 @@ class StockDesk:
                 self._by_rest[node.name.item_id] = None
         while len(self._by_rest) > BY_REST_MAX:
             self._by_rest.popitem(last=False)
-        return answer, verdicts
+        return verdicts
 
     def _set_by_rest(self, node: _Node, *, is_first: bool) -> _Verdict:
         """One SKU of a listing that the Inventory API owns."""
@@ -256,6 +299,10 @@ class StockDesk:
         item_id = node.name.item_id
         ours = [each for each in offers if (each.get("listing") or {}).get("listingId") == item_id]
         return [str(each["offerId"]) for each in ours or offers]
+
+
+def _not_sent(nodes: Sequence[_Node], reason: str) -> dict[str, _Verdict]:
+    return dict.fromkeys((node.key for node in nodes), (sdk.PushOutcome.NOT_APPLIED, reason))
 
 
 def _judge(answer: Answer, nodes: Sequence[_Node]) -> dict[str, _Verdict]:

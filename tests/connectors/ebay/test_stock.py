@@ -197,9 +197,9 @@ def test_a_push_is_one_call_for_all_its_nodes(push, scripted):
     assert _calls(scripted) == [PUSH]
 
 
-def test_more_than_four_nodes_are_a_bug(make_session):
-    with pytest.raises(Bug, match="4 quantities"):
-        make_session().push_stock(_batch(*((str(n), "", 1) for n in range(1, 6))))
+def test_more_than_a_batch_holds_is_a_bug(make_session):
+    with pytest.raises(Bug, match="100 quantities"):
+        make_session().push_stock(_batch(*((str(n), "", 1) for n in range(1, 102))))
 
 
 @pytest.mark.proves("F08", "I-23")

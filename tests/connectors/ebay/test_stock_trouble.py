@@ -2,7 +2,15 @@
 
 import pytest
 
-from oms_sync.sdk import AuthFailed, ChannelDown, PushOutcome, Rejected, StockBatch, StockPush
+from oms_sync.sdk import (
+    AuthFailed,
+    ChannelDown,
+    PushOutcome,
+    RateLimited,
+    Rejected,
+    StockBatch,
+    StockPush,
+)
 
 PUSH, LOOK = "ReviseInventoryStatus", "GetItem"
 USER = ("GetUser", "<User><UserID>seller</UserID></User>")
@@ -98,3 +106,52 @@ def test_a_look_refused_to_the_whole_account_proves_nothing_of_a_listing(
     answers((LOOK, say.fault(99999), {"ack": "Failure"}), trouble)
     with pytest.raises(kind):
         make_session().read_stock(["1"])
+
+
+# --- more than one call --------------------------------------------------------------------------
+
+
+SIX = [(str(number), "") for number in range(1, 7)]
+FIRST = (PUSH, _echo(*SIX[:4]))
+
+
+@pytest.mark.proves("I-24")
+def test_a_batch_is_sent_in_as_few_calls_as_ebay_allows(push, scripted):
+    outcomes = push(*SIX, given=[FIRST, (PUSH, _echo(*SIX[4:]))])
+    assert set(outcomes.values()) == {PushOutcome.APPLIED}
+    assert [what for what, _, _ in scripted.asked] == [PUSH] * 2
+
+
+@pytest.mark.proves("I-23", "F02", "F06")
+@pytest.mark.parametrize(
+    ("broken", "outcome"),
+    [
+        ((500, {}, b""), PushOutcome.UNKNOWN),
+        ((429, {}, b""), PushOutcome.NOT_APPLIED),
+    ],
+)
+def test_what_was_applied_before_an_error_is_not_forgotten(broken, outcome, push):
+    outcomes = push(*SIX, given=[FIRST, broken])
+    assert [outcomes[one] for one, _ in SIX] == [PushOutcome.APPLIED] * 4 + [outcome] * 2
+
+
+@pytest.mark.proves("I-23", "F02")
+def test_after_a_lost_answer_the_rest_of_the_batch_is_not_sent(push, scripted):
+    outcomes = push(*SIX, given=[(500, {}, b"")])
+    assert [outcomes[one] for one, _ in SIX] == (
+        [PushOutcome.UNKNOWN] * 4 + [PushOutcome.NOT_APPLIED] * 2
+    )
+    assert len(scripted.asked) == 1
+
+
+@pytest.mark.proves("I-09", "I-23")
+def test_a_call_refused_without_a_name_is_repeated_node_by_node(push, say):
+    refused = (PUSH, say.fault(99999), {"ack": "Failure"})
+    alone = [(PUSH, _echo(("5", ""))), refused]
+    outcomes = push(*SIX, given=[FIRST, refused, *alone])
+    assert [outcomes["5"], outcomes["6"]] == [PushOutcome.APPLIED, PushOutcome.REJECTED]
+
+
+def test_an_error_before_anything_was_sent_is_the_hubs_to_handle(push):
+    with pytest.raises(RateLimited):
+        push(*SIX, given=[(429, {}, b"")])
