@@ -32,7 +32,8 @@ WRITES: Final = {
     ),
     "ebay": (
         WriteCall(operation="ReviseInventoryStatus", size_max=4),
-        WriteCall(operation="bulkUpdatePriceQuantity", size_max=25),
+        # Its contract says both one SKU a call and up to 25; we keep to what both allow.
+        WriteCall(operation="bulkUpdatePriceQuantity", size_max=1),
     ),
 }
 
