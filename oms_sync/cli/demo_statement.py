@@ -4,7 +4,7 @@ Pure arithmetic over JSON documents. What the channels say comes from their trut
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -194,15 +194,33 @@ def _compare_channel(
 
 
 def is_same_order(placed: Document, known: Document) -> bool:
-    """Whether the hub knows the order's units as the channel does."""
-    return _units_by_line(placed["lines"]) == _units_by_line(known["lines"])
+    """Whether the hub knows the order's units as the channel does.
+
+    Of a line the channel marks as shipped without counting units (`units_known` false) it is only
+    known that some left.
+    """
+    uncounted = {
+        line["channel_line_id"]
+        for shipment in placed["shipments"]
+        if not shipment.get("units_known", True)
+        for line in shipment["lines"]
+    }
+    return _units_by_line(placed["lines"], uncounted) == _units_by_line(known["lines"], uncounted)
 
 
 _COUNTS = ("quantity_ordered", "quantity_cancelled", "quantity_shipped", "quantity_returned")
 
 
-def _units_by_line(lines: Iterable[Document]) -> dict[str, tuple[int, ...]]:
-    return {line["channel_line_id"]: tuple(line[count] for count in _COUNTS) for line in lines}
+def _units_by_line(
+    lines: Iterable[Document], uncounted: Collection[str]
+) -> dict[str, tuple[int, ...]]:
+    found = {}
+    for line in lines:
+        units = {count: line[count] for count in _COUNTS}
+        if line["channel_line_id"] in uncounted:
+            units["quantity_shipped"] = min(1, line["quantity_shipped"])
+        found[line["channel_line_id"]] = tuple(units.values())
+    return found
 
 
 def _drifted(evidence: Evidence, account: str, demand: Mapping[str, int]) -> list[str]:

@@ -5,20 +5,13 @@ import json
 import pytest
 
 from oms_sync import bootstrap
-from oms_sync.runtime.registry import load_registry
 from oms_sync.sdk.seeding import SandboxOptions
-
-
-def channel() -> str:
-    """The first installed connector that ships a look-alike."""
-    registry = load_registry()
-    return next(name for name in registry.names if registry.get(name).sandbox)
 
 
 @pytest.fixture
 def connected(shell):
     """The shell, with its one account connected to a look-alike of eight SKUs."""
-    with bootstrap.open_sandbox(channel(), SandboxOptions(skus=8)) as (sandbox, _):
+    with bootstrap.open_sandbox("shopify", SandboxOptions(skus=8)) as (sandbox, _):
         entry = sandbox.account_entry()
         text = json.dumps({"version": 1, "accounts": [entry]}, ensure_ascii=False)
         shell.write("oms-sync.yaml", text)

@@ -4,7 +4,7 @@ import copy
 
 import pytest
 
-from oms_sync.cli.demo_statement import Evidence, Statement, compare
+from oms_sync.cli.demo_statement import Evidence, Statement, compare, is_same_order
 
 KEYS = [
     "seed",
@@ -244,6 +244,19 @@ def test_a_channel_told_of_whole_lines_only_must_show_each_package_once(world):
     placed["shipments"] = [part]
     part["lines"][0]["channel_line_id"] = "c-9"
     assert world.compare().shipments_confirmed == 0
+
+
+def test_of_a_line_marked_shipped_without_counting_units_it_is_known_that_some_left(world):
+    """Two of three units were there to ship: the channel marks the line, and that is no loss."""
+    placed, known = world.truths["us"]["orders"]["1"], world.orders[0]
+    for order, ordered, shipped in ((placed, 3, 3), (known, 3, 2)):
+        order["lines"][0]["quantity_ordered"] = ordered
+        order["lines"][0]["quantity_shipped"] = shipped
+    assert not is_same_order(placed, known)
+    placed["shipments"][0]["units_known"] = False
+    assert is_same_order(placed, known)
+    known["lines"][0]["quantity_shipped"] = 0
+    assert not is_same_order(placed, known)
 
 
 def test_the_document_has_exactly_the_promised_keys(world):

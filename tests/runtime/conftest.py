@@ -215,3 +215,21 @@ def events() -> Iterator[list]:
     """The log lines of the test, as dictionaries."""
     with structlog.testing.capture_logs([structlog.contextvars.merge_contextvars]) as lines:
         yield lines
+
+
+@pytest.fixture
+def as_imported():
+    """The libraries' loggers as nobody has touched them: a connector pins some when it opens."""
+    loggers = [
+        one
+        for one in logging.getLogger().manager.loggerDict.values()
+        if isinstance(one, logging.Logger)
+    ]
+    before = [(one, one.level, list(one.filters)) for one in loggers]
+    for one in loggers:
+        one.setLevel(logging.NOTSET)
+        one.filters.clear()
+    yield
+    for one, level, filters in before:
+        one.setLevel(level)
+        one.filters[:] = filters

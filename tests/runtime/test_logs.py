@@ -306,6 +306,7 @@ def test_exceptions_passed_as_values_are_sieved_too(start):
     assert reason_of(TypeError(NAME)) == "TypeError"
 
 
+@pytest.mark.usefixtures("as_imported")
 @pytest.mark.proves("A57", "A58")
 @pytest.mark.parametrize(
     "name",
@@ -335,6 +336,7 @@ def test_other_libraries_say_nothing_of_what_they_carry_at_any_level(start, name
     assert all(each["place"].startswith("test_logs.py:") for each in records)
 
 
+@pytest.mark.usefixtures("as_imported")
 def test_the_real_urllib3_and_httpx_show_no_canary_at_debug(start):
     import http.server
     import threading
