@@ -24,6 +24,9 @@ import pytest
 from hypothesis import HealthCheck, settings
 from psycopg import sql
 
+#: compares with the vendors' contracts where they are at hand
+pytest_plugins = ["contract_plugin"]
+
 START_SECONDS_MAX = 60
 STOP_SECONDS_MAX = 20
 PORT_TRIES_MAX = 5

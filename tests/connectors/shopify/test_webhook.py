@@ -1,9 +1,6 @@
 """Webhooks: what is genuine, what it is about, and what is refused."""
 
-import gzip
 import json
-import os
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -139,30 +136,3 @@ def test_whatever_the_bytes_are_the_only_error_is_bad_payload(body, topic):
     except BadPayload:
         return
     assert hint.object_id
-
-
-def _vendor_bodies():
-    folder = os.environ.get("OMS_SYNC_VENDOR_SPECS")
-    root = Path(folder or "/nonexistent") / "shopify"
-    if not root.is_dir():
-        pytest.skip("OMS_SYNC_VENDOR_SPECS names no folder")
-    found = []
-    for path in sorted((root / "webhooks" / "metadatas").rglob("*.json")):
-        body = json.loads(path.read_text(encoding="utf-8")).get("response")
-        found.append((f"{path.parent.name}/{path.stem}", body))
-    for path in sorted((root / "webhook-exemplars").rglob("*.json*")):
-        text = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-        found.append((f"{path.parent.name}/{path.stem}", json.loads(text)))
-    return found
-
-
-def test_the_vendors_examples_are_understood():
-    bodies = _vendor_bodies()
-    assert len(bodies) > 50
-    for topic, body in bodies:
-        if not isinstance(body, dict):
-            continue
-        hint = _hint(topic, body)
-        assert hint.kind in HintKind, topic
-        if topic.startswith("orders/"):
-            assert hint.kind in (HintKind.ORDER, HintKind.ORDER_DELETED, HintKind.NOTHING), topic

@@ -1,19 +1,15 @@
 """Our schema against the vendor's own, field by field."""
 
-import gzip
-import json
-import os
-from pathlib import Path
 from typing import Any
 
 import pytest
+from contract_shopify import VERSIONS
 from graphql import (
     GraphQLEnumType,
     GraphQLInputObjectType,
     GraphQLInterfaceType,
     GraphQLObjectType,
     GraphQLSchema,
-    build_client_schema,
     is_required_argument,
     is_required_input_field,
     is_specified_scalar_type,
@@ -21,14 +17,6 @@ from graphql import (
 )
 
 from connectors.shopify.sandbox.schema import admin_schema
-
-SPECS = os.environ.get("OMS_SYNC_VENDOR_SPECS")
-
-
-def _vendor(version: str) -> GraphQLSchema:
-    assert SPECS is not None
-    path = Path(SPECS) / "shopify" / "admin-graphql" / f"admin_{version}.json.gz"
-    return build_client_schema(json.loads(gzip.decompress(path.read_bytes()))["data"], True)
 
 
 def _field_differences(place: str, ours: Any, theirs: Any) -> list[str]:
@@ -81,10 +69,12 @@ def _directive_shape(schema: GraphQLSchema) -> Any:
     return arguments, {place.name for place in directive.locations}
 
 
-@pytest.mark.skipif(SPECS is None, reason="OMS_SYNC_VENDOR_SPECS does not name the contracts")
-@pytest.mark.parametrize("version", ["2026-04", "2026-07", "2026-10"])
-def test_every_type_field_and_argument_is_the_vendors_own(version: str) -> None:
-    theirs = _vendor(version)
+@pytest.mark.usefixtures("specs")
+@pytest.mark.parametrize("version", VERSIONS)
+def test_every_type_field_and_argument_is_the_vendors_own(
+    version: str, contract_layer: Any
+) -> None:
+    theirs = contract_layer.contracts["shopify"].schemas[version]
     assert _differences(admin_schema(), theirs) == []
     assert _directive_shape(admin_schema()) == _directive_shape(theirs)
 

@@ -1,0 +1,5 @@
+"""The fixtures of the connector's own tests serve here, too."""
+
+from contract_fixtures import borrow
+
+globals().update(borrow("amazon/sandbox"))
