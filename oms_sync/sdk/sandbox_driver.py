@@ -1,5 +1,6 @@
 """Hands on a sandbox for the contract suite, as far as they are alike for every channel."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -23,7 +24,7 @@ TROUBLES: Final = {
 }
 
 
-class SandboxDriver:
+class SandboxDriver(ABC):
     """A sandbox and the hub's side of it. A `ContractChannel`; a channel fills in what is its own:
     the class attributes, `opened`, `settings_of`, `order` and, where it sends any, `webhook`.
     """
@@ -62,21 +63,21 @@ class SandboxDriver:
 
     # --- a channel's own --------------------------------------------------------------------------
 
+    @abstractmethod
     def settings_of(self, fields: Any) -> Any:
         """The connector's settings model, of the entry the sandbox offers."""
-        raise NotImplementedError
 
+    @abstractmethod
     def live_secrets(self, settings: Any) -> tuple[Any, ...]:
         """What of the settings must never be logged; None where one is not set."""
-        raise NotImplementedError
 
+    @abstractmethod
     def opened(self, request: OpenRequest) -> Session:
         """A session that reads in small pages, so that a few orders fill several."""
-        raise NotImplementedError
 
+    @abstractmethod
     def order(self, channel_order_id: str) -> Any:
         """The sandbox's own record of the order."""
-        raise NotImplementedError
 
     def webhook(self) -> SignedWebhook:
         """A signed webhook about an order."""
