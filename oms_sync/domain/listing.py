@@ -7,13 +7,16 @@ one listing to the next; sending is `flows/push_stock.py`.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Literal
+from typing import Final, Literal
 
 from oms_sync.domain.values import Sku
 
 DriftPolicy = Literal["overwrite", "adopt", "hold"]
+
+#: channels tell times to the second: which of two in one second came first, nobody can say
+SAME_SECOND: Final = timedelta(seconds=1)
 
 
 class ListingState(StrEnum):
@@ -38,6 +41,8 @@ class Basis:
     taken: int
     #: sales placed at or before this (channel's clock) are inside the quantity, whenever imported
     at: datetime | None = None
+    #: the quantity was seen or set no earlier than this; None where nobody has seen it set yet
+    since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,10 +165,13 @@ def take(listing: Listing, units: int, *, at: datetime, since: datetime | None =
 
     What was taken at or before the time of a basis or a look is already inside its quantity, and
     was inside when a push in flight was computed from that basis. With `since` it was taken at an
-    unknown moment after that: whether a basis or look of between contains it, a new look proves.
+    unknown moment after that: whether a basis or look of between contains it, a new look proves,
+    and so it does for a basis or look of the very second it was taken in.
     """
-    if since is not None and units:
-        listing = _in_doubt(listing, since, at)
+    if units:
+        is_told = since is None and listing.shown == (listing.expected or 0) - units
+        after = since or at - SAME_SECOND
+        listing = _in_doubt(listing, after, at + SAME_SECOND, is_told=is_told)
     flight, look_due_at = listing.in_flight, listing.look_due_at
     basis = _inside(listing.basis, units, at)
     if flight is not None and units:
@@ -200,7 +208,8 @@ def claim(listing: Listing, *, push_id: str, at: datetime, is_comparing: bool) -
     return replace(
         listing,
         sent=listing.desired,
-        look_due_at=None,
+        # What is compared with could be right by chance where the books are not sure.
+        look_due_at=at if is_comparing and listing.unproved_since is not None else None,
         in_flight=InFlight(
             push_id=push_id,
             quantity=listing.desired,
@@ -212,8 +221,8 @@ def claim(listing: Listing, *, push_id: str, at: datetime, is_comparing: bool) -
     )
 
 
-def confirm(listing: Listing, *, applied_at: datetime) -> Listing:
-    """The channel applied the push in flight.
+def confirm(listing: Listing, *, applied_at: datetime, at: datetime) -> Listing:
+    """The channel applied the push in flight: at `applied_at` by its clock; told `at` by ours.
 
     Without compare-and-set the push also erased sales the channel had made before it: those placed
     before `applied_at` and imported later are inside the quantity, so that they trigger a new push.
@@ -223,12 +232,22 @@ def confirm(listing: Listing, *, applied_at: datetime) -> Listing:
     flight, basis = listing.in_flight, listing.basis
     assert flight is not None, "only a push in flight is confirmed"
     if flight.compare is None:
-        erased_until: datetime | None = applied_at
-        is_unsure = listing.look_due_at is not None
+        # The channel stamps its answer at some moment of the call, which took so long.
+        took = at - flight.sent_at
+        applied = Basis(
+            quantity=flight.quantity,
+            taken=flight.taken,
+            at=applied_at + took,
+            since=applied_at - took,
+        )
     else:
-        erased_until = basis.at if basis is not None else None
-        is_unsure = False
-    applied = Basis(quantity=flight.quantity, taken=flight.taken, at=erased_until)
+        applied = Basis(
+            quantity=flight.quantity,
+            taken=flight.taken,
+            at=basis.at if basis is not None else None,
+            since=basis.since if basis is not None else None,
+        )
+    is_unsure = listing.look_due_at is not None
     return replace(
         unrefused(listing),
         basis=None if is_unsure else applied,
@@ -324,12 +343,21 @@ def in_push_order(listings: Iterable[Listing]) -> list[Listing]:
     )
 
 
-def _in_doubt(listing: Listing, since: datetime, until: datetime) -> Listing:
-    """The listing, unproved where its basis or its look is from between the two moments."""
-    times = [one.at for one in (listing.basis, listing.look) if one is not None]
-    if not any(at is not None and since < at < until for at in times) or listing.in_flight:
-        return listing
-    return unsettle(listing, at=until)
+def _in_doubt(listing: Listing, since: datetime, until: datetime, *, is_told: bool) -> Listing:
+    """The listing, unproved where its basis may be from between the two moments.
+
+    So may its look be, unless it tells (`is_told`) just what the books now expect.
+    """
+    is_look_between = _is_between(listing.look, since, until) and not is_told
+    if is_look_between or _is_between(listing.basis, since, until):
+        return unsettle(listing, at=until)
+    return listing
+
+
+def _is_between(seen: Basis | None, since: datetime, until: datetime) -> bool:
+    if seen is None or seen.at is None:
+        return False
+    return since < seen.at and (seen.since or seen.at) < until
 
 
 def unrefused(listing: Listing) -> Listing:

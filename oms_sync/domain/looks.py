@@ -68,7 +68,7 @@ def accept_look(listing: Listing, policy: DriftPolicy) -> tuple[Listing, Drift |
     # A refusal is tried once more after each look: its cause may have gone meanwhile.
     after = replace(
         unrefused(listing),
-        basis=listing.look,
+        basis=replace(listing.look, since=listing.look.at),
         look=None,
         unproved_since=None,
         stale_count=listing.stale_count + (listing.unproved_since is not None),

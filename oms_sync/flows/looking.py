@@ -194,8 +194,9 @@ def _accept_all(
 
 
 def _is_early(context: FlowContext, listing: Listing) -> bool:
-    """The channel may still be about to apply what it accepted."""
-    if listing.unproved_since is None or listing.looked_at is None:
+    """The channel may still be about to apply what it accepted and nobody saw applied."""
+    is_seen = listing.basis is not None and listing.basis.since is not None
+    if listing.unproved_since is None or listing.looked_at is None or is_seen:
         return False
     patience = max(PATIENCE_SECONDS, context.manifest.visibility_lag_seconds)
     return listing.looked_at < listing.unproved_since + timedelta(seconds=patience)

@@ -249,6 +249,9 @@ class Listings(Protocol):
     def mark_stale(self, skus: Iterable[Sku]) -> set[str]:
         """Desired quantities of these SKUs must be computed anew; answers their accounts."""
 
+    def accounts_waiting(self, skus: Iterable[Sku]) -> set[str]:
+        """Accounts with listings of these SKUs that are marked stale or want a push."""
+
     def lock_stale(self, account: str, limit: int) -> list[Listing]:
         """Listings marked stale; the mark is cleared with this unit of work.
 

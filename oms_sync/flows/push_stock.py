@@ -306,7 +306,7 @@ def _answered(context: FlowContext, listing: Listing, answer: _Answer, now: date
     """The listing after the channel's answer to its push in flight."""
     match answer.outcome:
         case PushOutcome.APPLIED:
-            return confirm(listing, applied_at=answer.applied_at)
+            return confirm(listing, applied_at=answer.applied_at, at=now)
         case PushOutcome.ACCEPTED:
             look_at = now + timedelta(seconds=ACCEPTED_WAIT_SECONDS)
             return accept_push(listing, applied_at=answer.applied_at, at=now, look_at=look_at)

@@ -78,6 +78,9 @@ def _reserve_batch(context: FlowContext) -> tuple[int, bool]:
         plan = _apply(context, work, lines, levels, (locked, others))
         left = _left(plan) if len(waiting) == FILL_MAX else []
         work.stock.mark_fill_due(left)
+        # Whoever found these SKUs undecided let them be, whether or not anything moved now.
+        for account in sorted(work.listings.accounts_waiting(skus)):
+            work.wake("push_stock", account)
         work.commit()
     count = max(len(due), len(grown))
     return count, count == BATCH_MAX or bool(left)
@@ -122,9 +125,7 @@ def _apply(
     filled = [_after(order, outcomes) for order in others.values()]
     work.orders.save_reservations(reserved)
     work.orders.save_filled(filled)
-    touched = sorted({movement.sku for movement in plan.movements})
-    for account in sorted(work.listings.mark_stale(touched)):
-        work.wake("push_stock", account)
+    work.listings.mark_stale(sorted({movement.sku for movement in plan.movements}))
     before = {**locked, **others}
     work.timeline.add(
         [

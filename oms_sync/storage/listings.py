@@ -40,6 +40,13 @@ _LOCK = locks.listings_in_order(_ALL.where(among(listings.c.listing_id, "listing
 _LOCK_BY_SKU = locks.listings_in_order(
     select(listings.c.listing_id, listings.c.account).where(among(listings.c.sku, "skus"))
 )
+_WAITING = (
+    select(listings.c.account)
+    .distinct()
+    .where(
+        among(listings.c.sku, "skus"), or_(listings.c.is_stale, listings.c.push_delta.is_not(None))
+    )
+)
 _MARK_STALE = (
     update(listings).where(among(listings.c.listing_id, "listing_ids")).values(is_stale=True)
 )
@@ -178,6 +185,11 @@ class Listings:
             self._transaction.run(_MARK_STALE, {"listing_ids": [row.listing_id for row in rows]})
         return {row.account for row in rows}
 
+    def accounts_waiting(self, skus: Iterable[Sku]) -> set[str]:
+        wanted = sorted(set(skus))
+        rows = self._transaction.rows(_WAITING, {"skus": wanted}) if wanted else []
+        return {row.account for row in rows}
+
     def lock_stale(self, account: str, limit: int) -> list[Listing]:
         found = self._lock_chosen(_STALE_IDS, {"account": account, "limit": limit})
         if found:
@@ -266,7 +278,12 @@ def read_listing(row: Any) -> Listing:
     """The listing of a row of LISTING_COLUMNS."""
     basis = look = flight = None
     if row.basis_quantity is not None:
-        basis = Basis(quantity=row.basis_quantity, taken=row.basis_taken, at=row.basis_at)
+        basis = Basis(
+            quantity=row.basis_quantity,
+            taken=row.basis_taken,
+            at=row.basis_at,
+            since=row.basis_since,
+        )
     if row.look_quantity is not None:
         look = Basis(quantity=row.look_quantity, taken=row.look_taken, at=row.look_at)
     if row.flight_push_id is not None:
@@ -326,6 +343,7 @@ def _row(one: Listing) -> Parameters:
         "basis_quantity": basis and basis.quantity,
         "basis_taken": basis and basis.taken,
         "basis_at": basis and basis.at,
+        "basis_since": basis and basis.since,
         "taken": one.taken,
         "flight_push_id": flight and flight.push_id,
         "flight_quantity": flight and flight.quantity,

@@ -97,7 +97,7 @@ def test_a_claim_sends_the_absolute_quantity_and_what_it_compares_with():
 
 
 def test_a_confirmed_push_is_the_new_basis():
-    done = confirm(sent(seen(5, desired=3)), applied_at=at(11))
+    done = confirm(sent(seen(5, desired=3)), applied_at=at(11), at=at(11))
     assert (done.expected, done.confirmed, done.confirmed_at) == (3, 3, at(11))
     assert (done.in_flight, done.state) == (None, ListingState.IN_STEP)
     sold = take(done, 2, at=at(12))
@@ -107,27 +107,53 @@ def test_a_confirmed_push_is_the_new_basis():
 
 def test_a_confirmed_push_clears_an_old_refusal_and_the_count_of_stale_ones():
     listing = replace(want(refuse(sent(seen(5, desired=3)), "no"), 2), stale_count=4)
-    done = confirm(sent(listing), applied_at=at(20))
+    done = confirm(sent(listing), applied_at=at(20), at=at(20))
     assert (done.refused_reason, done.refused_generation, done.stale_count) == (None, None, 0)
 
 
 @pytest.mark.proves("I-20", "I-21")
 def test_a_sale_before_a_push_imported_after_it_triggers_another_push():
     """Without compare-and-set the push erased the sale at the channel."""
-    done = confirm(sent(seen(5, desired=4), is_comparing=False), applied_at=at(11))
+    done = confirm(sent(seen(5, desired=4), is_comparing=False), applied_at=at(11), at=at(11))
     imported = want(take(done, 1, at=at(9)), 3)
     assert imported.expected == 4
     assert imported.wants_push
-    later = want(take(done, 1, at=at(12)), 3)
+    later = want(take(done, 1, at=at(15)), 3)
     assert later.expected == 3
     assert not later.wants_push
+
+
+@pytest.mark.proves("I-20", "I-21", "I-24")
+@pytest.mark.parametrize("second", [8, 10, 11, 12])
+def test_of_a_sale_in_the_seconds_of_a_push_only_a_look_can_tell_whether_it_was_erased(second):
+    """The call took two seconds, its answer was stamped within, and so was the sale."""
+    flying = sent(seen(5, desired=4, when=0), is_comparing=False)
+    done = confirm(flying, applied_at=at(11), at=at(12))
+    unsure = want(want(take(done, 1, at=at(second) + timedelta(milliseconds=500)), 3), 4)
+    assert not unsure.wants_push
+    assert (unsure.look_due_at, unsure.state) == (
+        at(second + 1) + timedelta(milliseconds=500),
+        ListingState.SENT,
+    )
+    shown, drift = accept_look(look(unsure, 3, read_at=at(20), at=at(20)), "hold")
+    assert drift is None
+    assert (shown.expected, shown.wants_push) == (3, True)
+
+
+@pytest.mark.proves("I-20")
+@pytest.mark.parametrize("second", [7, 14])
+def test_of_a_sale_well_before_or_after_a_push_the_books_are_sure(second):
+    flying = sent(seen(5, desired=4, when=0), is_comparing=False)
+    done = confirm(flying, applied_at=at(11), at=at(12))
+    sure = take(done, 1, at=at(second))
+    assert (sure.expected, sure.look_due_at) == (4 if second == 7 else 3, None)
 
 
 @pytest.mark.proves("I-20", "I-21")
 def test_a_sale_imported_during_a_flight_without_compare_asks_for_a_look():
     """Nobody can say whether it was placed before the push, which then erased it."""
     flying = sent(seen(5, desired=4, when=0), is_comparing=False)
-    done = confirm(want(take(flying, 1, at=at(9)), 3), applied_at=at(11))
+    done = confirm(want(take(flying, 1, at=at(9)), 3), applied_at=at(11), at=at(11))
     assert done.expected is None
     assert done.look_due_at == at(10)
     assert not done.wants_push
@@ -138,7 +164,7 @@ def test_a_sale_imported_during_a_flight_without_compare_asks_for_a_look():
 
 def test_a_sale_and_a_restock_during_a_flight_do_not_hide_each_other():
     flying = sent(seen(5, desired=4, when=0), is_comparing=False)
-    done = confirm(take(take(flying, 1, at=at(9)), -1, at=at(12)), applied_at=at(11))
+    done = confirm(take(take(flying, 1, at=at(9)), -1, at=at(12)), applied_at=at(11), at=at(11))
     assert (done.expected, done.look_due_at) == (None, at(10))
 
 
@@ -164,7 +190,7 @@ def test_a_look_is_expected_when_the_books_explain_it():
 @pytest.mark.proves("I-20")
 def test_with_compare_a_sale_imported_during_the_flight_came_after_it():
     flying = sent(seen(5, desired=4, when=0))
-    done = confirm(want(take(flying, 1, at=at(12)), 3), applied_at=at(11))
+    done = confirm(want(take(flying, 1, at=at(12)), 3), applied_at=at(11), at=at(11))
     assert (done.expected, done.wants_push) == (3, False)
 
 
@@ -174,16 +200,16 @@ def test_a_sale_the_look_already_contained_is_not_counted_after_the_push(is_flyi
     """It shows up late, during or after the flight; the compare value had it inside."""
     flying = sent(seen(4, desired=5, when=5))
     if is_flying:
-        done = confirm(take(flying, 1, at=at(3)), applied_at=at(11))
+        done = confirm(take(flying, 1, at=at(3)), applied_at=at(11), at=at(11))
     else:
-        done = take(confirm(flying, applied_at=at(11)), 1, at=at(3))
+        done = take(confirm(flying, applied_at=at(11), at=at(11)), 1, at=at(3))
     assert done.expected == 5
     assert want(done, 4).wants_push
 
 
 def test_a_confirmation_without_any_basis_has_only_its_own():
     flying = replace(sent(seen(5, desired=3)), basis=None)
-    assert confirm(flying, applied_at=at(11)).expected == 3
+    assert confirm(flying, applied_at=at(11), at=at(11)).expected == 3
 
 
 def test_a_stale_push_applied_nothing_and_asks_for_a_look():
@@ -238,7 +264,7 @@ def test_what_is_not_there_cannot_be_answered_for():
     with pytest.raises(AssertionError):
         claim(blank(), push_id="p", at=at(0), is_comparing=True)
     with pytest.raises(AssertionError):
-        confirm(blank(), applied_at=at(0))
+        confirm(blank(), applied_at=at(0), at=at(0))
     with pytest.raises(AssertionError):
         refuse(blank(), "no")
     with pytest.raises(AssertionError):

@@ -25,30 +25,33 @@ ROUNDS_MAX = 20
 class Shop:
     """A channel with one offer, and the hub's listing of it. Every step has its own instant."""
 
+    #: seconds between two steps; orders are stamped to the second
+    step = 0.25
+
     def __init__(self, listings, *, is_comparing: bool, is_slow: bool = False) -> None:
         self.at = listings.at
         self.is_comparing = is_comparing
         #: takes pushes in and applies them later, or forgets them
         self.is_slow = is_slow
         self.taken_in: list[int] = []
-        self.seconds = 0
+        self.seconds = 0.0
         self.shelf = 10
         self.quantity = 7
         self.unseen_sales: list[tuple[datetime, int]] = []
         self.listing = listings.seen(self.quantity, desired=self.shelf)
 
     def tick(self) -> datetime:
-        self.seconds += 1
+        self.seconds += self.step
         return self.at(self.seconds)
 
     def sell(self) -> None:
         if self.quantity > 0:
             self.quantity -= 1
-            self.unseen_sales.append((self.tick(), 1))
+            self.unseen_sales.append((self.tick().replace(microsecond=0), 1))
 
     def restock(self) -> None:
         self.quantity += 1
-        self.unseen_sales.append((self.tick(), -1))
+        self.unseen_sales.append((self.tick().replace(microsecond=0), -1))
 
     def hand_edit(self) -> None:
         self.quantity += 3
@@ -113,7 +116,7 @@ class Shop:
                 self.listing, applied_at=self.applied_at, at=now, look_at=now
             )
         else:
-            self.listing = confirm(self.listing, applied_at=self.applied_at)
+            self.listing = confirm(self.listing, applied_at=self.applied_at, at=self.tick())
 
     def apply(self) -> None:
         if self.taken_in:
@@ -142,7 +145,7 @@ class Shop:
             self.send()
             self.arrive()
             self.answer()
-            if self.listing.state is ListingState.IN_STEP:
+            if self.listing.state is ListingState.IN_STEP and self.listing.look_due_at is None:
                 return
         raise AssertionError(f"never came to rest: {self.listing}")
 

@@ -110,8 +110,8 @@ def test_a_change_at_an_unknown_moment_is_proved_by_a_look_and_holds_nothing_bac
     unsure = take(listing, -1, at=at(15), since=at(5))
     assert (unsure.expected, unsure.look_due_at, unsure.unproved_since) == (
         6,
-        at(15),
-        at(15),
+        at(16),
+        at(16),
     )
     assert unsure.wants_push
     after, drift = accept_look(look(unsure, 5, read_at=at(20), at=at(20)), "hold")
@@ -130,7 +130,7 @@ def test_a_change_surely_before_or_after_the_basis_needs_no_proof(listings, sinc
 def test_a_look_that_may_or_may_not_contain_a_change_is_taken_again(listings):
     looked = look(listings.seen(5, when=0), 4, read_at=at(10), at=at(11))
     again = take(looked, 1, at=at(15), since=at(5))
-    assert (again.look, again.look_due_at, again.expected) == (None, at(15), 4)
+    assert (again.look, again.look_due_at, again.expected) == (None, at(16), 4)
 
 
 def test_a_flight_decides_by_itself_about_what_changed_meanwhile(listings):

@@ -266,12 +266,17 @@ class Hub:
         report: FlowReport = FLOWS[flow](self.context(account))
         return report
 
-    def take_in(self, account: str = "shop-a") -> None:
+    def take_in(
+        self,
+        account: str = "shop-a",
+        *,
+        flows: tuple[str, ...] = ("ingest", "normalise", "reserve"),
+    ) -> None:
         """Poll now, then fold and reserve what came in."""
         with self.storage.open_work() as work:
             work.feeds.hasten(account, OrderFeed.CHANGES, at=self.clock.now())
             work.commit()
-        for flow in ("ingest", "normalise", "reserve"):
+        for flow in flows:
             self.run(flow, account)
 
     def round(self) -> int:

@@ -73,6 +73,23 @@ def test_units_one_account_gives_back_fill_the_other_s_shortage(any_hub):
     assert {("push_stock", "shop-a"), ("push_stock", "shop-b")} <= set(any_hub.wakes)
 
 
+@pytest.mark.proves("I-24")
+def test_whoever_waited_for_a_reservation_is_woken_though_it_moved_nothing(any_hub):
+    """An order read again is due again; a push that came just then must not wait for a timer."""
+    shops = {name: any_hub.open_shop(name) for name in ("shop-a", "shop-b")}
+    order = shops["shop-a"].buy(("TEE", 3), is_paid=False)
+    any_hub.take_in()
+    shops["shop-a"].pay(order)
+    any_hub.take_in(flows=("ingest", "normalise"))
+    any_hub.run("push_stock", "shop-b")
+    assert any_hub.writes("shop-b") == [], "the sale is not decided yet"
+    any_hub.wakes.clear()
+    any_hub.run("reserve")
+    assert ("push_stock", "shop-b") in any_hub.wakes
+    any_hub.run("push_stock", "shop-b")
+    assert any_hub.writes("shop-b") == [("TEE", 7)]
+
+
 @pytest.mark.proves("I-14", "I-19")
 def test_a_count_below_what_is_reserved_takes_from_the_newest_and_gives_back_later(any_hub):
     shop = any_hub.open_shop()

@@ -172,7 +172,7 @@ def test_the_listing_compared_longest_ago_comes_first(storage, build, clock):
 def test_taking_and_confirming_survive_a_round_trip(storage, build, clock):
     one = take(want(build.listed("l1"), 2), 1, at=clock.now())
     flying = claim(one, push_id="p", at=clock.now(), is_comparing=True)
-    done = confirm(flying, applied_at=clock.now())
+    done = confirm(flying, applied_at=clock.now(), at=clock.now())
     save(storage, done)
     with storage.open_work() as work:
         assert work.listings.lock(["l1"])["l1"] == done

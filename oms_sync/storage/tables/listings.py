@@ -32,6 +32,7 @@ listings = Table(
     Column("basis_quantity", BigInteger),
     Column("basis_taken", BigInteger),
     Column("basis_at", Instant),
+    Column("basis_since", Instant),
     Column("taken", BigInteger, nullable=False),
     Column("flight_push_id", Text),
     Column("flight_quantity", BigInteger),

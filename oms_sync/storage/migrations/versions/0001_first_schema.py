@@ -183,6 +183,7 @@ def upgrade() -> None:
         sa.Column("basis_quantity", sa.BigInteger(), nullable=True),
         sa.Column("basis_taken", sa.BigInteger(), nullable=True),
         sa.Column("basis_at", sa.BigInteger(), nullable=True),
+        sa.Column("basis_since", sa.BigInteger(), nullable=True),
         sa.Column("taken", sa.BigInteger(), nullable=False),
         sa.Column("flight_push_id", sa.Text(), nullable=True),
         sa.Column("flight_quantity", sa.BigInteger(), nullable=True),
