@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Final
 
 from connectors.amazon.client import Client
 from oms_sync import sdk
@@ -11,7 +12,12 @@ ROLES = {
     "RECIPIENT": "Direct-to-Consumer Shipping (Restricted)",
     "BUYER": "Tax Invoicing or Tax Remittance (Restricted)",
     "PROCEEDS": "Inventory and Order Tracking",
+    "REFUNDS": "Finance and Accounting",
 }
+OLDER: Final = (
+    "orders are read by the older API (orders_api: v0), which Amazon removes on 2027-03-27: no "
+    "names and addresses come with it"
+)
 
 
 def check(

@@ -13,7 +13,16 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 import httpx
-from sp_api.api import Feeds, ListingsItems, Orders, Reports, Sellers
+from sp_api.api import (
+    Feeds,
+    FinancesV0,
+    Inventories,
+    ListingsItems,
+    Notifications,
+    Orders,
+    Reports,
+    Sellers,
+)
 from sp_api.auth import AccessTokenClient
 from sp_api.base import fill_query_params
 from sp_api.base._transport_httpx import HttpxTransport
@@ -55,8 +64,16 @@ _APIS: Final[Mapping[str, tuple[Any, str]]] = {
     "feeds": (Feeds, "2021-06-30"),
     "reports": (Reports, "2021-06-30"),
     "sellers": (Sellers, ""),
+    "notifications": (Notifications, ""),
+    "finances": (FinancesV0, ""),
+    "inventories": (Inventories, ""),
 }
-_WRITES: Final = frozenset({"confirmShipment", "patchListingsItem", "createFeed"})
+_WRITES: Final = frozenset(
+    "confirmShipment patchListingsItem createFeed createDestination createSubscription "
+    "deleteSubscriptionById".split()
+)
+#: these take a token of the application; the SDK sends the seller's for the last
+_GRANTLESS: Final = frozenset({"getDestinations", "createDestination", "deleteSubscriptionById"})
 #: operation → API, the SDK's method, and what makes an answer one
 _OPERATIONS: Final[Mapping[str, tuple[str, str, str]]] = {
     "searchOrders": ("orders", "search_orders", "orders"),
@@ -74,6 +91,16 @@ _OPERATIONS: Final[Mapping[str, tuple[str, str, str]]] = {
     "getReport": ("reports", "get_report", "processingStatus"),
     "getReportDocument": ("reports", "get_report_document", "url"),
     "getMarketplaceParticipations": ("sellers", "get_marketplace_participation", "payload"),
+    "getSubscription": ("notifications", "_request", "payload"),
+    "createSubscription": ("notifications", "_request", "payload"),
+    "deleteSubscriptionById": ("notifications", "_request_grantless_operation", ""),
+    "getDestinations": ("notifications", "get_destinations", "payload"),
+    "createDestination": ("notifications", "create_destination", "payload"),
+    "getOrders": ("orders_v0", "get_orders", "payload"),
+    "getOrderV0": ("orders_v0", "_request", "payload"),
+    "getOrderItems": ("orders_v0", "_request", "payload"),
+    "listFinancialEventsByOrderId": ("finances", "_request", "payload"),
+    "getInventorySummaries": ("inventories", "get_inventory_summary_marketplace", "payload"),
 }
 _BURSTS: Final = {limit.operation: limit for limit in CONNECTOR.manifest.rate_limits}
 
@@ -98,7 +125,9 @@ class Client:
         )
         self._tls = httpx.create_ssl_context(trust_env=False)
         self._wire = Wire(
-            request.clock, inner or httpx.HTTPTransport(verify=self._tls, trust_env=False)
+            request.clock,
+            inner or httpx.HTTPTransport(verify=self._tls, trust_env=False),
+            request.calls,
         )
         self._http = httpx.Client(
             transport=self._wire,
@@ -127,21 +156,40 @@ class Client:
 
     def run(self, name: str, *arguments: Any, priority: sdk.Priority, **parameters: Any) -> Answer:
         """Call an operation; raises by the layers transport, status, JSON, errors, shape."""
-        if name in _WRITES and not self._may_write:
-            raise sdk.Rejected(f"{name} not sent: the account is in shadow mode")
-        token = self.tokens.token()
+        if name in _WRITES:
+            self.check_may_write(name)
+        granted = self.tokens.grantless if name in _GRANTLESS else self.tokens.sellers
+        token = granted.token()
         try:
             return self._once(name, arguments, parameters, priority)
         except faults.Denied:
             # The SDK would send an expired token for ever: once with a fresh one, then believe it.
-            self.tokens.renew(token)
+            granted.renew(token)
             return self._once(name, arguments, parameters, priority)
+
+    def check_may_write(self, what: str) -> None:
+        """Raise Rejected in shadow mode, before anything is sent."""
+        if not self._may_write:
+            raise sdk.Rejected(f"{what} not sent: the account is in shadow mode")
+
+    def ask(
+        self, name: str, path: str, *names: str, priority: sdk.Priority, **words: Any
+    ) -> Answer:
+        """An operation by its path, without the marketplaces the SDK would write into it.
+
+        `words` are the query, or with a method in them the body.
+        """
+        part = "data" if words.get("method") == "POST" else "params"
+        # For the application's own operations the SDK leaves no choice.
+        choice = {} if name in _GRANTLESS else {"add_marketplace": False}
+        place = fill_query_params(path, *names)
+        return self.run(name, place, priority=priority, **choice, **{part: words})
 
     def document_of(self, operation: str, document_id: str, *, priority: sdk.Priority) -> bytes:
         """Fetch a document by id, unpacked; `operation` tells where it is."""
         if operation == "getFeedDocument":
-            path = fill_query_params("/feeds/2021-06-30/documents/{}", document_id)
-            fields = self.run(operation, path, add_marketplace=False, priority=priority).fields
+            path = "/feeds/2021-06-30/documents/{}"
+            fields = self.ask(operation, path, document_id, priority=priority).fields
         else:
             fields = self.run(operation, document_id, priority=priority).fields
         packing = fields.get("compressionAlgorithm")
@@ -207,14 +255,18 @@ class Client:
             hush()
         return apis[name]
 
-    def _grant(self, consent: str) -> Mapping[str, Any]:
-        keys = CredentialProvider.Config(**self._keys, refresh_token=consent)
+    def _grant(self, asked: Mapping[str, str]) -> Mapping[str, Any]:
+        keys = CredentialProvider.Config(**self._keys, refresh_token=asked.get("refresh_token"))
         login = AccessTokenClient(credentials=keys, verify=self._tls)
         login._transport.close()
         login._transport = HttpxTransport(client=self._http)
+        identity = {
+            "client_id": self._keys["lwa_app_id"],
+            "client_secret": self._keys["lwa_client_secret"],
+        }
         with self._wire.call(Call(operation="token", read=_read_grant)):
             granted: Mapping[str, Any] = login._request(
-                self._login + login.path, login.data, login.headers
+                self._login + login.path, {**asked, **identity}, login.headers
             )
         return granted
 
@@ -243,11 +295,18 @@ class Client:
         self._gate.learn(name, available=rate, capacity=burst, refill_per_second=rate)
 
     def _slow(self, name: str, error: sdk.RateLimited) -> None:
-        """A 429 rarely says how long: then the bucket's own time."""
-        limit = _BURSTS[name]
-        rate = self._rates.get(name, limit.refill_per_second)
-        wait = 1.0 / rate if error.retry_after_seconds is None else error.retry_after_seconds
-        error.retry_after_seconds = min(wait, WAIT_SECONDS_MAX)
+        """A 429 rarely says how long: then the bucket's own time.
+
+        A rate learnt before this session was opened is the gate's to know: it says how long.
+        """
+        limit, rate = _BURSTS[name], self._rates.get(name)
+        wait = error.retry_after_seconds
+        if wait is None and rate is not None:
+            wait = 1.0 / rate
+        error.retry_after_seconds = None if wait is None else min(wait, WAIT_SECONDS_MAX)
+        if rate is None:
+            self._gate.learn(name, available=0.0)
+            return
         self._gate.learn(
             name, available=0.0, capacity=max(limit.capacity, rate), refill_per_second=rate
         )

@@ -1,9 +1,11 @@
 """Everything the seller offers, by report: a search ends after a thousand SKUs."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from connectors.amazon.client import Client
+from connectors.amazon.faults import Denied
 from oms_sync import sdk
 
 REPORT: Final = "GET_MERCHANT_LISTINGS_ALL_DATA"
@@ -16,6 +18,9 @@ COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
     "title": ("item-name", "商品名"),
     "fulfilment": ("fulfillment-channel", "fulfilment-channel", "フルフィルメント・チャンネル"),
 }
+HELD: Final = "Amazon holds its stock: it is recorded and never written"
+POOL_ROLE: Final = "Amazon Fulfillment"
+POOL_PAGES_MAX: Final = 2_000
 _NEEDED: Final = ("sku", "fulfilment")
 #: what a report is written in when it does not say and is no UTF-8
 _LEGACY: Final = {"A1VC38T7YXB528": "cp932"}
@@ -32,7 +37,52 @@ def read_listings(client: Client) -> sdk.ListingPage:
             known = found.get(listing.channel_sku)
             if known is None or known.is_stocked:  # who may not be written stays so
                 found[listing.channel_sku] = listing
-    return sdk.ListingPage(listings=tuple(found.values()), cursor=None)
+    return sdk.ListingPage(listings=tuple(_with_pool(client, found)), cursor=None)
+
+
+def _with_pool(
+    client: Client, found: Mapping[str, sdk.ChannelListing]
+) -> Iterator[sdk.ChannelListing]:
+    """Amazon's own pool is another than the seller's: shown beside it, and never written."""
+    held = {sku for sku, listing in found.items() if listing.warning == HELD}
+    pool: Mapping[str, int] = {}
+    note = ""
+    try:
+        pool = read_pool(client) if held else {}
+    except Denied:
+        note = f"; how much cannot be read: grant the application the role {POOL_ROLE}"
+    for sku, listing in found.items():
+        if sku in pool and sku in held:
+            warning = f"{listing.warning}; {pool[sku]} can be sold there"
+            yield replace(listing, quantity=pool[sku], warning=warning)
+        else:
+            yield replace(listing, warning=listing.warning + note) if sku in held else listing
+
+
+def read_pool(client: Client) -> dict[str, int]:
+    """Units Amazon can ship of each SKU it holds; a page's token is good for 30 seconds."""
+    place = client.marketplace_ids[0]
+    pool: dict[str, int] = {}
+    token: dict[str, str] = {}
+    for _ in range(POOL_PAGES_MAX):
+        fields = client.run(
+            "getInventorySummaries",
+            details="true",
+            granularityType="Marketplace",
+            granularityId=place,
+            marketplaceIds=place,
+            priority=sdk.Priority.BULK,
+            **token,
+        ).fields
+        for each in fields["payload"]["inventorySummaries"]:
+            units = (each.get("inventoryDetails") or {}).get("fulfillableQuantity")
+            if type(units) is int:
+                pool[each["sellerSku"]] = units
+        following = (fields.get("pagination") or {}).get("nextToken")
+        if not following:
+            return pool
+        token = {"nextToken": following}
+    raise sdk.ChannelDown("the summaries of FBA inventory do not end")
 
 
 def decode(body: bytes, marketplace_id: str) -> str:
@@ -103,7 +153,7 @@ def _listing(row: Mapping[str, Any]) -> sdk.ChannelListing:
     sku, fulfilment = row["sku"], row["fulfilment"]
     warning = ""
     if fulfilment.startswith("AMAZON"):
-        warning = "Amazon holds its stock: it is recorded and never written"
+        warning = HELD
     elif fulfilment != "DEFAULT":
         warning = f"its stock is kept at {fulfilment or 'no place'}: it is not written"
     return sdk.ChannelListing(

@@ -16,6 +16,8 @@ from typing import Any, Final
 
 from connectors.amazon.client import Answer, Client
 from connectors.amazon.faults import Denied, NotFound, Refused
+from connectors.amazon.orders_v0 import INCLUDED as OLDER
+from connectors.amazon.orders_v0 import OlderOrders
 from oms_sync import sdk
 from oms_sync.sdk.strict_json import moment, read_json
 
@@ -23,6 +25,8 @@ from oms_sync.sdk.strict_json import moment, read_json
 DECISION: Final = ("FULFILLMENT", "CANCELLATION")
 #: what shipping needs besides, in the order it is given up when Amazon refuses
 DETAILS: Final = ("PROCEEDS", "RECIPIENT", "BUYER")
+#: what comparing needs; who bought is nobody's business there
+COMPARED: Final = (*DECISION, "PROCEEDS")
 SHIPPABLE: Final = ("UNSHIPPED", "PARTIALLY_SHIPPED")
 OPEN_STATUSES: Final = ("PENDING_AVAILABILITY", "PENDING", *SHIPPABLE)
 PAGE_ORDERS: Final = 100
@@ -41,8 +45,8 @@ DONE_MAX: Final = 5_000
 #: marks a session remembers besides those of its cursors
 KNOWN_MAX: Final = 10_000
 MARK_BYTES: Final = 6
-#: parts of an order that name people
-_PEOPLE: Final = ("buyer", "recipient")
+#: parts of an order that name people, and where they stand
+PEOPLE: Final = {"BUYER": "buyer", "RECIPIENT": "recipient"}
 _LISTS: Final = ("seen", "waiting", "done", "fresh")
 _ID: Final = re.compile(r"[A-Z0-9]{3}-\d{7}-\d{7}", re.ASCII)
 
@@ -81,15 +85,20 @@ class OrderReader:
         self._lag, self._overlap = lag, timedelta(seconds=max(request.overlap_seconds, lag))
         #: a fuller page costs no more calls
         self.page_orders = PAGE_ORDERS
+        is_older = request.settings.orders_api == "v0"
+        self._older = OlderOrders(client) if is_older else None
         #: parts of an order Amazon refuses to this application
         self.withheld: tuple[str, ...] = ()
+        #: parts it leaves out without a word
+        self._absent: set[str] = set()
         #: marks of orders read in full and surely stored, whichever feed showed them
         self._known: dict[str, None] = {}
 
     def forget_withheld(self) -> tuple[str, ...]:
         """Ask for everything again from now on, as roles may be granted; answers what was not."""
-        withheld, self.withheld = self.withheld, ()
-        return withheld
+        missing = dict.fromkeys((*self.withheld, *sorted(self._absent)))
+        self.withheld, self._absent = (), set()
+        return tuple(missing)
 
     def page(self, feed: sdk.OrderFeed, cursor: str | None, since: datetime) -> sdk.OrderPage:
         """The next page of `feed`."""
@@ -130,6 +139,51 @@ class OrderReader:
         """The orders as they are now; unknown ids are gone."""
         return tuple(self._one(each) for each in channel_order_ids)
 
+    def listed(self, since: datetime, until: datetime, cursor: str | None) -> sdk.OrderPage:
+        """The next page of what was placed in [since, until), as far as lists show it already."""
+        place = _read_cursor(cursor)
+        included = tuple(part for part in COMPARED if part not in self.withheld)
+        query: dict[str, Any] = {
+            "createdAfter": _stamp(since),
+            "marketplaceIds": self._client.marketplace_ids,
+            "includedData": list(included),
+            "maxResultsPerPage": self.page_orders,
+        }
+        if place.token is None:
+            place = replace(place, before=self._until(until))
+        if place.before is not None:
+            if moment(place.before) < since:
+                return _page([], place, is_last=True)
+            query["createdBefore"] = place.before
+        try:
+            answer = self._asked(query, place, sdk.Priority.BULK)
+        except Denied:
+            if included == DECISION:
+                raise
+            self.withheld = (*self.withheld, "PROCEEDS")
+            return _page([], place, is_last=False)
+        except Refused as error:
+            if place.token is None:
+                raise
+            return _page([], self._restart(place, str(error)), is_last=False)
+        place = self._advance(place, answer)
+        orders = [
+            each for each in answer.fields["orders"] if since <= moment(each["createdTime"]) < until
+        ]
+        raws = [_raw(each, included) for each in orders]
+        return _page(raws, place, is_last=place.is_listed)
+
+    def _until(self, until: datetime) -> str | None:
+        """The upper bound to ask with; None where the channel shall set its own."""
+        newest = self._newest()
+        if until > newest and self._lag < BOUND_SECONDS:
+            return None
+        return _stamp(min(until, newest))
+
+    def _newest(self) -> datetime:
+        """The latest instant lists may be asked up to."""
+        return self._client.now() - timedelta(seconds=self._lag + BOUND_MARGIN_SECONDS)
+
     def shown(
         self, order_id: str, included: Sequence[str], *, priority: sdk.Priority
     ) -> dict[str, Any]:
@@ -163,6 +217,9 @@ class OrderReader:
 
         Who it goes to is kept only where the seller ships it, and it is to be shipped.
         """
+        if self._older is not None:
+            order = self._older.get(order_id, priority)
+            return _raw(order, OLDER), _mark(order, withheld)
         included = (*DECISION, *(part for part in DETAILS if part not in withheld))
         try:
             order = self.shown(order_id, included, priority=priority)
@@ -172,8 +229,11 @@ class OrderReader:
                 raise sdk.Rejected(str(error)) from error
             return self._full(order_id, (*withheld, included[-1]), priority)
         self.withheld = withheld
-        if not _wants_details(order):
-            order = {name: value for name, value in order.items() if name not in _PEOPLE}
+        if _wants_details(order):
+            for part in PEOPLE.keys() & set(included):
+                (self._absent.discard if order.get(PEOPLE[part]) else self._absent.add)(part)
+        else:
+            order = {name: value for name, value in order.items() if name not in PEOPLE.values()}
         return _raw(order, included), _mark(order, withheld)
 
     def _details(
@@ -202,7 +262,7 @@ class OrderReader:
             after = moment(place.watermark) - self._overlap
         if self._lag >= BOUND_SECONDS:
             # With less the channel sets the bound itself, and says which.
-            before = self._client.now() - timedelta(seconds=self._lag + BOUND_MARGIN_SECONDS)
+            before = self._newest()
             after = min(after, before)
         return replace(place, after=_stamp(after), before=_stamp(before) if before else None)
 
@@ -217,10 +277,15 @@ class OrderReader:
             query["lastUpdatedBefore"] = place.before
         if feed is sdk.OrderFeed.OPEN:
             query["fulfillmentStatuses"] = list(OPEN_STATUSES)
+        return self._asked(query, place, priority)
+
+    def _asked(self, query: dict[str, Any], place: Cursor, priority: sdk.Priority) -> Answer:
         if place.token:
             if self._age(place) > timedelta(seconds=TOKEN_LIFE_SECONDS):
                 raise Refused("the page token is a day old")
             query["paginationToken"] = place.token
+        if self._older is not None:
+            return self._older.search(query, priority)
         return self._client.run("searchOrders", priority=priority, **query)
 
     def _advance(self, place: Cursor, answer: Answer) -> Cursor:

@@ -4,7 +4,7 @@ Raises BadPayload. What a reading left out is None, never a default: an order wi
 fulfilment block has no status and is marked as half read.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final, Literal
@@ -15,6 +15,8 @@ from oms_sync.sdk.strict_json import moment, read_json
 Tables = Mapping[str, sdk.MappingTable]
 CANCELLATION_REQUESTED: Final = "cancellation_requested"
 PREORDER: Final = "preorder"
+#: programmes with a tight window, which whoever ships has to see
+URGENT: Final = ("PRIME", "PREMIUM")
 #: placed, and nothing of it is paid or released
 _UNPAID: Final = frozenset({"PENDING", "PENDING_AVAILABILITY"})
 _FULFILLED_BY: Final[Mapping[str, Literal["seller", "channel"]]] = {
@@ -125,23 +127,38 @@ def _facts(
 
 
 def _status_words(order: Mapping[str, Any], status: str | None, tables: Tables) -> str | None:
+    """The status for people: with who cancelled, or the programmes that make it urgent."""
+    # What Amazon ships itself is its own hurry.
+    is_ours = (order.get("fulfillment") or {}).get("fulfilledBy") == "MERCHANT"
+    words = [each for each in URGENT if is_ours and each in (order.get("programs") or ())]
     for line in order["orderItems"]:
         executed = (line.get("cancellation") or {}).get("cancellationExecution") or {}
         reason = _look_up(tables, "cancel_reasons", executed.get("cancelledBy"))
         if status == "CANCELLED" and reason:
             return f"{status} ({reason})"
-    return status
+    return f"{status} ({', '.join(words)})" if status and words else status
 
 
 def _holds(order: Mapping[str, Any], status: str | None) -> tuple[str, ...]:
     """What keeps the order from being shipped; a buyer's request waits for the seller's word."""
     holds = {PREORDER} if status == "PENDING_AVAILABILITY" else set()
-    for line in order["orderItems"]:
-        cancellation = line.get("cancellation") or {}
-        is_asked = cancellation.get("cancellationRequest") is not None
-        if is_asked and not cancellation.get("cancellationExecution"):
-            holds.add(CANCELLATION_REQUESTED)
-    return tuple(sorted(holds))
+    cancellations = {
+        line["orderItemId"]: line.get("cancellation") or {} for line in order["orderItems"]
+    }
+    asked = [
+        line
+        for line, cancellation in cancellations.items()
+        if cancellation.get("cancellationRequest") is not None
+        and not cancellation.get("cancellationExecution")
+    ]
+    return tuple(sorted(holds | _requests(asked, len(cancellations))))
+
+
+def _requests(asked: Sequence[str], lines: int) -> set[str]:
+    """The hold of a whole order, or one for each of the lines it is about."""
+    if len(asked) == lines:
+        return {CANCELLATION_REQUESTED} if lines else set()
+    return {f"{CANCELLATION_REQUESTED}:{line}" for line in asked}
 
 
 # --- money ---------------------------------------------------------------------------------------
@@ -250,7 +267,8 @@ def _announced(fields: Mapping[str, Any], seen_at: datetime, tables: Tables) -> 
     at = (changed_at or placed_at).replace(microsecond=0)
     status = summary["OrderStatus"]
     state, unmapped = _state(status, tables)
-    is_asked = any(each.get("IsBuyerRequestedCancel") is True for each in summary["OrderItems"])
+    lines = summary["OrderItems"]
+    asked = [each["OrderItemId"] for each in lines if each.get("IsBuyerRequestedCancel") is True]
     facts = sdk.OrderFacts(
         channel_status=status,
         state=state,
@@ -258,7 +276,7 @@ def _announced(fields: Mapping[str, Any], seen_at: datetime, tables: Tables) -> 
         cancelled_at=at if state is sdk.OrderState.CANCELLED else None,
         ship_by=_time(summary.get("LatestShipDate")),
         fulfilled_by=_FULFILLED_BY.get(summary["FulfillmentType"]),
-        channel_holds=(CANCELLATION_REQUESTED,) if is_asked else None,
+        channel_holds=tuple(sorted(_requests(asked, len(lines)))) if asked else None,
         unmapped_codes=(unmapped,) if unmapped else (),
     )
     return sdk.OrderSight(

@@ -4,7 +4,7 @@ Knows no credentials but those of the settings: no environment, no file, no mach
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from typing import Any, Final
@@ -40,8 +40,9 @@ _NOWHERE: Final = {
 class Queue:
     """One account's queue; safe from several threads, as boto3's clients are."""
 
-    def __init__(self, settings: QueueSettings, seller_id: str) -> None:
+    def __init__(self, settings: QueueSettings, seller_id: str, request: sdk.OpenRequest) -> None:
         self._settings, self._url, self._seller_id = settings, settings.queue_url, seller_id
+        self._clock, self._calls = request.clock, request.calls
 
     @cached_property
     def _sqs(self) -> Any:
@@ -71,10 +72,9 @@ class Queue:
     def pull(self, wait_seconds: float) -> tuple[sdk.Notification, ...]:
         """Up to ten messages; those of other sellers stay where they are."""
         with _understood():
-            answer = self._sqs.receive_message(
-                QueueUrl=self._url,
-                MaxNumberOfMessages=BATCH_MAX,
-                WaitTimeSeconds=min(WAIT_SECONDS_MAX, max(0, round(wait_seconds))),
+            wait = min(WAIT_SECONDS_MAX, max(0, round(wait_seconds)))
+            answer = self._ask(
+                "receive_message", MaxNumberOfMessages=BATCH_MAX, WaitTimeSeconds=wait
             )
             messages = answer.get("Messages") or []
             pulled = [_notification(each) for each in messages]
@@ -86,13 +86,39 @@ class Queue:
             chunk = dict(enumerate(receipts[start : start + BATCH_MAX]))
             entries = [{"Id": str(n), "ReceiptHandle": one} for n, one in chunk.items()]
             with _understood():
-                answer = self._sqs.delete_message_batch(QueueUrl=self._url, Entries=entries)
+                answer = self._ask("delete_message_batch", Entries=entries)
                 done = {each["Id"] for each in answer.get("Successful") or []}
                 failed = answer.get("Failed") or []
                 done |= {each["Id"] for each in failed if each.get("Code") == _STALE_RECEIPT}
             left = sum(str(n) not in done for n in chunk)
             if left:
                 raise sdk.RetryLater(f"{left} notifications could not be taken out of the queue")
+
+    def _ask(self, name: str, **words: Any) -> dict[str, Any]:
+        """One call, noted; an empty pull is not: they would drown everything else."""
+        at, began, status = self._clock.now(), self._clock.monotonic(), "no answer"
+        told: Mapping[str, Any] = {}
+        answer: dict[str, Any] = {"Messages": ["unknown"]}
+        try:
+            answer = getattr(self._sqs, name)(QueueUrl=self._url, **words)
+            told = answer.get("ResponseMetadata") or {}
+            status = str(told.get("HTTPStatusCode") or "answered")
+        except ClientError as error:
+            told = error.response.get("ResponseMetadata") or {}
+            status = str(told.get("HTTPStatusCode") or "refused")
+            raise
+        finally:
+            if name != "receive_message" or answer.get("Messages"):
+                self._calls.note(
+                    sdk.Call(
+                        operation=f"sqs {name}",
+                        at=at,
+                        duration_seconds=self._clock.monotonic() - began,
+                        status=status,
+                        request_id=str(told.get("RequestId") or ""),
+                    )
+                )
+        return answer
 
 
 def _notification(message: dict[str, Any]) -> tuple[sdk.Notification, str | None]:

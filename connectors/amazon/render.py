@@ -2,11 +2,22 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from oms_sync.sdk import MappingTable, OutgoingShipment, Rejected, StockPush
+from oms_sync.sdk import (
+    InvalidValue,
+    MappingTable,
+    Money,
+    OutgoingPackage,
+    OutgoingRefund,
+    OutgoingShipment,
+    Rejected,
+    StockPush,
+    TrackingCorrection,
+)
 
 Tables = Mapping[str, MappingTable]
 FEED_TYPE: Final = "JSON_LISTINGS_FEED"
@@ -14,8 +25,10 @@ FEED_MEDIA: Final = "application/json; charset=UTF-8"
 FEED_MESSAGES_MAX: Final = 25_000
 FEED_BYTES_MAX: Final = 10 * 1024 * 1024
 PACKAGES_MAX: Final = 99
+ADJUSTMENT_DIGITS: Final = 24
 #: digits of a package reference that are the shipment's; two more number its packages
 SHIPMENT_DIGITS: Final = 13
+OURS: Final = re.compile(rf"1\d{{{SHIPMENT_DIGITS + 1}}}", re.ASCII)
 #: an edit of the offer alone is taken under this type, whatever the product is
 _PRODUCT_TYPE: Final = "PRODUCT"
 CONFIRMABLE: Final = frozenset({"UNSHIPPED", "PARTIALLY_SHIPPED", "SHIPPED"})
@@ -74,25 +87,83 @@ def confirmations(
 ) -> list[dict[str, Any]]:
     """One body per package, or Rejected with what an operator can do."""
     _check_confirmable(shipment, order)
-    shipped_at = min(shipment.shipped_at, now).astimezone(UTC)  # never in the future
-    contents = _contents(shipment)
-    bodies = []
-    for number, (package, lines) in enumerate(
-        zip(shipment.packages, contents, strict=True), start=1
-    ):
-        detail: dict[str, Any] = {
-            "packageReferenceId": package_reference(shipment.key, number),
-            **_carrier(package.carrier, tables["carriers"]),
-            "trackingNumber": package.tracking_number,
-            "shipDate": shipped_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
-            "orderItems": [
-                {"orderItemId": line, "quantity": units} for line, units in lines.items()
-            ],
-        }
-        if shipment.service:
-            detail["shippingMethod"] = tables["services"].reverse().look_up(shipment.service).value
-        bodies.append({"marketplaceId": _marketplace(order), "packageDetail": detail})
-    return bodies
+    return [
+        _body(
+            order,
+            package_reference(shipment.key, number),
+            package,
+            lines,
+            when=min(shipment.shipped_at, now),  # never in the future
+            service=shipment.service,
+            tables=tables,
+        )
+        for number, (package, lines) in enumerate(
+            zip(shipment.packages, _contents(shipment.lines, len(shipment.packages)), strict=True),
+            start=1,
+        )
+    ]
+
+
+def corrections(
+    correction: TrackingCorrection, order: Mapping[str, Any], tables: Tables, now: datetime
+) -> list[dict[str, Any]]:
+    """One body per package under the reference it has: sent again it is an edit, never a second.
+
+    Amazon takes no package away, so there must be as many as before.
+    """
+    known = {
+        each["packageReferenceId"]: each
+        for each in order.get("packages") or ()
+        if dispatch_of(each["packageReferenceId"]) == correction.channel_shipment_id
+    }
+    if not known:
+        raise Rejected(f"Amazon shows no shipment {correction.channel_shipment_id} of the order")
+    if len(known) != len(correction.packages):
+        raise Rejected(
+            f"Amazon shows {len(known)} packages of it and takes none away and adds none: give as "
+            "many, or confirm the change in Seller Central"
+        )
+    if not all(package.tracking_number for package in correction.packages):
+        raise Rejected("not corrected: each package needs a tracking number")
+    return [
+        _body(
+            order,
+            reference,
+            package,
+            {line["orderItemId"]: line["quantity"] for line in old["packageItems"]},
+            when=min(correction.shipped_at, now),
+            service=correction.service,
+            tables=tables,
+        )
+        for (reference, old), package in zip(
+            sorted(known.items()), correction.packages, strict=True
+        )
+    ]
+
+
+def dispatch_of(reference: str) -> str:
+    """The shipment a package belongs to; references of others are shipments of their own."""
+    return reference[:SHIPMENT_DIGITS] if OURS.fullmatch(reference) else reference
+
+
+def _body(
+    order: Mapping[str, Any],
+    reference: str,
+    package: OutgoingPackage,
+    lines: Mapping[str, int],
+    **more: Any,
+) -> dict[str, Any]:
+    tables, when, service = more["tables"], more["when"], more["service"]
+    detail: dict[str, Any] = {
+        "packageReferenceId": reference,
+        **_carrier(package.carrier, tables["carriers"]),
+        "trackingNumber": package.tracking_number,
+        "shipDate": when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "orderItems": [{"orderItemId": line, "quantity": units} for line, units in lines.items()],
+    }
+    if service:
+        detail["shippingMethod"] = tables["services"].reverse().look_up(service).value
+    return {"marketplaceId": _marketplace(order), "packageDetail": detail}
 
 
 def _carrier(carrier: str, table: MappingTable) -> dict[str, str]:
@@ -127,10 +198,10 @@ def _marketplace(order: Mapping[str, Any]) -> Any:
     return (order.get("salesChannel") or {}).get("marketplaceId")
 
 
-def _contents(shipment: OutgoingShipment) -> list[dict[str, int]]:
+def _contents(lines: Mapping[str, int], packages: int) -> list[dict[str, int]]:
     """Which units go with which package: one unit with each but the first, which takes the rest."""
-    units = [line for line in sorted(shipment.lines) for _ in range(shipment.lines[line])]
-    extra = len(shipment.packages) - 1
+    units = [line for line in sorted(lines) for _ in range(lines[line])]
+    extra = packages - 1
     if len(units) <= extra:
         raise Rejected(
             f"{extra + 1} packages for {len(units)} units: Amazon ties each package to units, so "
@@ -141,3 +212,72 @@ def _contents(shipment: OutgoingShipment) -> list[dict[str, int]]:
         {line: part.count(line) for line in dict.fromkeys(part)}
         for part in (units[:cut], *([one] for one in units[cut:]))
     ]
+
+
+# --- order feeds ---------------------------------------------------------------------------------
+
+
+def reason_code(table: MappingTable, reason: str) -> str:
+    """Amazon's code for our reason; its general one where it has none."""
+    codes = table.reverse().entries
+    return codes.get(reason) or codes["other"]
+
+
+def adjustment_id(key: str, line: str) -> str:
+    """Our name for what changes about a line, the same at every attempt."""
+    return hashlib.sha256(f"{key}\n{line}".encode()).hexdigest()[:ADJUSTMENT_DIGITS]
+
+
+def refund_parts(refund: OutgoingRefund, order: Mapping[str, Any]) -> dict[str, dict[str, Money]]:
+    """What goes back by line and component: Amazon refunds lines, never an order as a whole.
+
+    What is for no line goes to those that have cost so much, in the order they stand.
+    """
+    currency = refund.amount.currency
+    zero = Money.zero(currency)
+    principal = dict(refund.line_amounts)
+    shipping = refund.shipping or zero
+    rest = refund.amount - shipping
+    for money in principal.values():
+        rest -= money
+    if rest.amount < 0 or refund.amount.amount <= 0:
+        raise Rejected("not refunded: the amount is not the sum of its parts, or nothing")
+    lines = sorted(order["orderItems"], key=lambda each: each["orderItemId"] not in refund.lines)
+    _spread(principal, rest, lines, "ITEM")
+    postage: dict[str, Money] = {}
+    _spread(postage, shipping, lines, "SHIPPING")
+    found: dict[str, dict[str, Money]] = {}
+    for name, amounts in (("Principal", principal), ("Shipping", postage)):
+        for line, money in amounts.items():
+            if money.amount:
+                found.setdefault(line, {})[name] = money
+    return found
+
+
+def _spread(
+    given: dict[str, Money], rest: Money, lines: Sequence[Mapping[str, Any]], kind: str
+) -> None:
+    """Add `rest` to the lines that have room; what finds none goes to the first."""
+    zero = Money.zero(rest.currency)
+    for line in lines:
+        name = line["orderItemId"]
+        room = _cost(line, kind, rest.currency) - given.get(name, zero)
+        part = min(rest, room, key=lambda each: each.amount)
+        if part.amount > 0:
+            given[name] = given.get(name, zero) + part
+            rest -= part
+    if rest.amount > 0:
+        name = lines[0]["orderItemId"]
+        given[name] = given.get(name, zero) + rest
+
+
+def _cost(line: Mapping[str, Any], kind: str, currency: str) -> Money:
+    found = Money.zero(currency)
+    for row in (line.get("proceeds") or {}).get("breakdowns") or ():
+        if row["type"] == kind:
+            money = row["subtotal"]
+            try:
+                found += Money.parse(str(money["amount"]), money["currencyCode"])
+            except InvalidValue as error:
+                raise Rejected(f"not refunded: the order was paid otherwise: {error}") from error
+    return found

@@ -1,16 +1,21 @@
 """An opened Amazon account: joins reading, writing and translation behind the capabilities."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from connectors.amazon import account
+from connectors.amazon.cancels import CancelDesk
 from connectors.amazon.client import Client
 from connectors.amazon.listings import read_listings
 from connectors.amazon.orders import OrderReader
 from connectors.amazon.parse import parse_order
 from connectors.amazon.queue import Queue
+from connectors.amazon.refunds import RefundDesk
 from connectors.amazon.shipments import ShipmentDesk
 from connectors.amazon.stock import StockDesk
+from connectors.amazon.subscriptions import subscribe
+from connectors.amazon.writes import OrderFeeds
 from oms_sync import sdk
 from oms_sync.sdk.answers import understood
 
@@ -29,9 +34,14 @@ class AmazonSession:
         self._orders = OrderReader(client, request)
         self._stock = StockDesk(client, request)
         self._shipments = ShipmentDesk(client, self._orders, request)
+        self._order_feeds = OrderFeeds(client, request)
+        self._cancels = CancelDesk(client, self._orders, self._order_feeds, request)
+        self._refunds = RefundDesk(client, self._orders, self._order_feeds, request)
+        self._notifications = settings.notifications
+        self._is_older = settings.orders_api == "v0"
         self._queue: Queue | None = None
         if settings.notifications is not None:
-            self._queue = Queue(settings.notifications, settings.seller_id)
+            self._queue = Queue(settings.notifications, settings.seller_id, request)
 
     def close(self) -> None:
         self._client.close()
@@ -42,7 +52,13 @@ class AmazonSession:
         with understood("Amazon"):
             self._client.tokens.token()
             expires_at = self._client.tokens.expires_at
-            return account.check(self._client, self._orders.forget_withheld(), expires_at)
+            withheld = self._orders.forget_withheld()
+            if self._refunds.is_blind:
+                withheld = (*withheld, "REFUNDS")
+            found = account.check(self._client, withheld, expires_at)
+        if self._is_older:
+            found = replace(found, warnings=(*found.warnings, account.OLDER))
+        return found
 
     def read_orders(
         self, feed: sdk.OrderFeed, cursor: str | None, since: datetime
@@ -57,6 +73,10 @@ class AmazonSession:
     def parse_order(self, payload: bytes, seen_at: datetime) -> sdk.OrderSight:
         return parse_order(payload, seen_at, tables=self._tables)
 
+    def list_orders(self, since: datetime, until: datetime, cursor: str | None) -> sdk.OrderPage:
+        with understood("Amazon"):
+            return self._orders.listed(since, until, cursor)
+
     def has_queue(self) -> bool:
         return self._queue is not None
 
@@ -66,6 +86,12 @@ class AmazonSession:
     def acknowledge(self, receipts: Sequence[str]) -> None:
         if self._queue is not None:
             self._queue.acknowledge(receipts)
+
+    def subscribe_queue(self) -> tuple[str, ...]:
+        if self._notifications is None:
+            return ()
+        with understood("Amazon"):
+            return subscribe(self._client, self._notifications)
 
     def read_listings(self, cursor: str | None) -> sdk.ListingPage:
         with understood("Amazon"):
@@ -86,3 +112,23 @@ class AmazonSession:
     def push_shipment(self, shipment: sdk.OutgoingShipment) -> None:
         with understood("Amazon", is_write=True):
             self._shipments.push(shipment)
+
+    def correct_shipment(self, correction: sdk.TrackingCorrection) -> None:
+        with understood("Amazon", is_write=True):
+            self._shipments.correct(correction)
+
+    def cancel_order(self, cancellation: sdk.OutgoingCancellation) -> str | None:
+        with understood("Amazon", is_write=True):
+            return self._cancels.cancel(cancellation)
+
+    def read_refunds(self, channel_order_id: str) -> tuple[sdk.ChannelRefund, ...]:
+        with understood("Amazon"):
+            return self._refunds.read(channel_order_id)
+
+    def refund_order(self, refund: sdk.OutgoingRefund) -> str | None:
+        with understood("Amazon", is_write=True):
+            return self._refunds.refund(refund)
+
+    def follow_write(self, receipt: str) -> bool:
+        with understood("Amazon"):
+            return self._order_feeds.follow(receipt)

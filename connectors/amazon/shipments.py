@@ -4,7 +4,6 @@ An answer of 204 proves nothing: the caller looks afterwards. A reference sent a
 package, so a repeated confirmation makes no second one.
 """
 
-import re
 import threading
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -19,7 +18,6 @@ INCLUDED: Final = ("FULFILLMENT", "PACKAGES")
 #: an order looked at so shortly before it is confirmed need not be read again
 LOOK_SECONDS_MAX: Final = 30.0
 LOOKS_MAX: Final = 100
-_OURS: Final = re.compile(rf"1\d{{{render.SHIPMENT_DIGITS + 1}}}", re.ASCII)
 _GONE: Final = "unable to find package"
 
 
@@ -41,9 +39,7 @@ class ShipmentDesk:
                 del self._looks[old]
         groups: dict[str, list[Mapping[str, Any]]] = {}
         for package in order.get("packages") or ():
-            reference = package["packageReferenceId"]
-            is_ours = _OURS.fullmatch(reference)
-            name = reference[: render.SHIPMENT_DIGITS] if is_ours else reference
+            name = render.dispatch_of(package["packageReferenceId"])
             groups.setdefault(name, []).append(package)
         return tuple(_shipment(name, packages) for name, packages in groups.items())
 
@@ -51,14 +47,18 @@ class ShipmentDesk:
         """Confirm package by package."""
         order = self._looked_at(shipment.channel_order_id)
         bodies = render.confirmations(shipment, order, self._tables, self._client.now())
+        self._confirm(shipment.channel_order_id, bodies)
+
+    def correct(self, correction: sdk.TrackingCorrection) -> None:
+        """Edit the packages of a dispatch under the references they have."""
+        order = self._looked_at(correction.channel_order_id)
+        bodies = render.corrections(correction, order, self._tables, self._client.now())
+        self._confirm(correction.channel_order_id, bodies)
+
+    def _confirm(self, order_id: str, bodies: Sequence[Mapping[str, Any]]) -> None:
         for number, body in enumerate(bodies):
             try:
-                self._client.run(
-                    "confirmShipment",
-                    shipment.channel_order_id,
-                    priority=sdk.Priority.WRITE,
-                    **body,
-                )
+                self._client.run("confirmShipment", order_id, priority=sdk.Priority.WRITE, **body)
             except sdk.ChannelError as error:
                 is_fulfilled = _GONE in str(error).lower()
                 if (number or is_fulfilled) and not isinstance(error, sdk.FixAccount):

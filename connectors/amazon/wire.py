@@ -15,6 +15,7 @@ from typing import Any, Final
 import httpx
 
 from connectors.amazon.faults import lost
+from oms_sync import sdk
 from oms_sync.sdk import BadPayload, Clock
 
 TIMEOUT: Final = httpx.Timeout(15.0, connect=5.0)
@@ -38,13 +39,15 @@ class Call:
     read: Callable[["Call", int, bytes], dict[str, Any]] | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     fields: dict[str, Any] = field(default_factory=dict)
+    #: the HTTP status, or one word where there was no answer
+    status: str = ""
 
 
 class Wire(httpx.BaseTransport):
     """Carries the SDK's requests; one call at a time in each thread."""
 
-    def __init__(self, clock: Clock, inner: httpx.BaseTransport) -> None:
-        self._clock, self._inner = clock, inner
+    def __init__(self, clock: Clock, inner: httpx.BaseTransport, calls: sdk.CallLog) -> None:
+        self._clock, self._inner, self._calls = clock, inner, calls
         self._present = threading.local()
 
     @contextmanager
@@ -62,6 +65,27 @@ class Wire(httpx.BaseTransport):
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         call: Call = self._present.call
+        at, began = self._clock.now(), self._clock.monotonic()
+        status, call.headers = "no answer", {}
+        try:
+            response = self._carry(request, call)
+            status = str(response.status_code)
+        except sdk.ChannelError as error:
+            status = call.status or type(error).__name__
+            raise
+        finally:
+            self._calls.note(
+                sdk.Call(
+                    operation=call.operation,
+                    at=at,
+                    duration_seconds=self._clock.monotonic() - began,
+                    status=status,
+                    request_id=call.headers.get("x-amzn-requestid", ""),
+                )
+            )
+        return response
+
+    def _carry(self, request: httpx.Request, call: Call) -> httpx.Response:
         # The SDK cuts the host out of its endpoint as if that always began with https://.
         request.headers["host"] = request.url.netloc.decode("ascii")
         until = self._clock.monotonic() + DEADLINE_SECONDS
@@ -73,10 +97,13 @@ class Wire(httpx.BaseTransport):
                 response.close()
         except httpx.TransportError as error:
             sent = call.is_write and not isinstance(error, _NEVER_SENT)
+            is_late = isinstance(error, httpx.TimeoutException)
+            call.status = "timeout" if is_late else "no answer"
             # Not `from error`: what a transport says may hold a presigned URL.
             raise lost(
                 f"{call.operation}: no answer: {type(error).__name__}", is_write=sent
             ) from None
+        call.status = str(response.status_code)
         call.headers = {name.lower(): value for name, value in response.headers.items()}
         if call.read is not None:
             call.fields = call.read(call, response.status_code, body)

@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
-from connectors.amazon.sandbox.marketplace import MARKETPLACE_ID, read_time
+from connectors.amazon.sandbox.marketplace import MARKETPLACES, read_time
 from oms_sync.sdk.sandbox_wire import Reply
 
 #: what the official Python SDK adds to queries and bodies that name no marketplace themselves
@@ -105,7 +105,7 @@ class Query:
         return moment
 
     def marketplaces(self, name: str = "marketplaceIds", *, is_required: bool) -> None:
-        """Refuse anything but our one marketplace."""
+        """Refuse anything but the seller's marketplaces."""
         given = self.listed(name)
         if is_required and not given:
             raise invalid(f"Missing required parameter: {name}")
@@ -113,7 +113,7 @@ class Query:
 
 
 def check_marketplaces(given: Any) -> None:
-    if not isinstance(given, list) or any(each != MARKETPLACE_ID for each in given):
+    if not isinstance(given, list) or any(each not in MARKETPLACES for each in given):
         raise invalid(f"Invalid marketplace: {given}", "The seller does not sell there.")
 
 

@@ -10,6 +10,7 @@ from starlette.applications import Starlette
 
 from connectors.amazon.sandbox.account import Account
 from connectors.amazon.sandbox.answers import JSON_TYPE, Refused
+from connectors.amazon.sandbox.books import Books, Warehouses
 from connectors.amazon.sandbox.documents import DOCUMENT_PATH, UPLOAD_BYTES_MAX, Documents
 from connectors.amazon.sandbox.fba import FbaOrders, FbaPool
 from connectors.amazon.sandbox.feeds import Feeds
@@ -17,14 +18,16 @@ from connectors.amazon.sandbox.limits import Limits
 from connectors.amazon.sandbox.listings import Listings
 from connectors.amazon.sandbox.marketplace import MARKETPLACE_ID, REGION, seller_id
 from connectors.amazon.sandbox.notifications import Notifications
+from connectors.amazon.sandbox.older_views import OlderOrders
+from connectors.amazon.sandbox.order_feeds import OrderFeeds
 from connectors.amazon.sandbox.orders import Orders
 from connectors.amazon.sandbox.reports import Reports
-from connectors.amazon.sandbox.routes import GRANTLESS, Request, Resolvers, find
+from connectors.amazon.sandbox.routes import GRANTLESS, PREPARING, Request, Resolvers, find
 from connectors.amazon.sandbox.sales import AmazonSales
 from connectors.amazon.sandbox.shipments import Shipments
 from connectors.amazon.sandbox.sqs import AWS_REGION, TARGET, Sqs, SqsRequest
 from connectors.amazon.sandbox.stock import Offers
-from connectors.amazon.sandbox.tokens import TOKEN_PATH, Tokens
+from connectors.amazon.sandbox.tokens import CONSENT_PATH, TOKEN_PATH, Tokens
 from oms_sync.sdk import sandbox, sandbox_wire
 from oms_sync.sdk.sandbox import Now, Sandbox, SandboxOptions
 from oms_sync.sdk.sandbox_queue import Queue
@@ -84,14 +87,17 @@ class AmazonSandbox:
         self.offers = Offers(self.store, self.fba, later)
         shared = Sales(self.store, lambda variant: variant.sku)
         fba_orders = FbaOrders(self.store, shared, self.fba, later)
-        self.sales = AmazonSales(self.store, shared, fba_orders, self.offers)
+        self.order_feeds = OrderFeeds(store=self.store, sales=shared)
+        self.sales = AmazonSales(shared, fba_orders, self.offers, self.order_feeds)
         self.queue = Queue(self.store)
         self.sqs = Sqs(self.store, self.queue)
         self.tokens = Tokens(self.store)
         self.documents = Documents(self.store)
         self.orders = Orders(self.store)
-        self._account = Account(self.store, self.sqs.arn)
-        Notifications(self.store, self.queue, later, self._account.subscription_id)
+        self.account = Account(self.store, self.sqs.arn)
+        #: operations the application lacks a role for
+        self.denied: set[str] = set()
+        Notifications(self.store, self.queue, later, self.account)
         self._limits = Limits(now, is_published=options.limits_published)
         self._resolvers = self._resolve()
         self._empty = cycle(_EMPTY)
@@ -104,8 +110,9 @@ class AmazonSandbox:
 
     def _resolve(self) -> Resolvers:
         shipments, listings = Shipments(self.store), Listings(self.store, self.offers)
-        feeds = Feeds(self.store, self.offers, self.documents)
-        reports, account = Reports(self.store, self.offers, self.documents), self._account
+        feeds = Feeds(self.store, self.offers, self.documents, self.order_feeds)
+        reports, account = Reports(self.store, self.offers, self.documents), self.account
+        books, older = Books(self.store, self.order_feeds), OlderOrders(self.orders)
         return {
             "searchOrders": self.orders.search,
             "getOrder": self.orders.get,
@@ -124,7 +131,15 @@ class AmazonSandbox:
             "getReportDocument": reports.document,
             "getMarketplaceParticipations": account.participations,
             "getSubscription": account.subscription,
-            "getDestinations": account.destinations,
+            "createSubscription": account.subscribe,
+            "deleteSubscriptionById": account.unsubscribe,
+            "getDestinations": account.list_destinations,
+            "createDestination": account.create_destination,
+            "listFinancialEventsByOrderId": books.of_order,
+            "getInventorySummaries": Warehouses(self.store, self.fba).summaries,
+            "getOrders": older.search,
+            "getOrderV0": older.get,
+            "getOrderItems": older.lines,
         }
 
     @property
@@ -154,6 +169,7 @@ class AmazonSandbox:
                 "lwa_client_id": self.tokens.client_id,
                 "lwa_client_secret": self.tokens.client_secret,
                 "refresh_token": self.tokens.refresh_token,
+                "application_id": self.tokens.application_id,
                 "visibility_lag_seconds": self.options.lag_seconds,
                 "notifications": {
                     "queue_url": f"{endpoint}{self.sqs.path}",
@@ -191,11 +207,13 @@ class AmazonSandbox:
         method, query = scope["method"], scope.get("query_string", b"").decode()
         if raw_path == TOKEN_PATH and method == "POST":
             return Call(work=lambda: self.tokens.grant(body), is_write=False)
+        if raw_path == CONSENT_PATH and method == "GET":
+            return Call(work=lambda: self.tokens.consent(query), is_write=False)
         if raw_path.startswith(DOCUMENT_PATH):
             name, kind = raw_path.removeprefix(DOCUMENT_PATH), headers.get("content-type", "")
             if method == "PUT":
                 documents = self.documents
-                return Call(work=lambda: documents.upload(name, query, kind, body), is_write=True)
+                return Call(work=lambda: documents.upload(name, query, kind, body), is_write=False)
             return Call(work=lambda: self.documents.download(name, query), is_write=False)
         token, base_url = headers.get("x-amz-access-token"), _base_url(scope)
 
@@ -209,7 +227,7 @@ class AmazonSandbox:
             except Refused as refused:
                 return self._identified(refused.reply())
 
-        return Call(work=work, is_write=method != "GET")
+        return Call(work=work, is_write=method != "GET" and not _prepares(method, raw_path))
 
     def _work(self, request: Request, token: str | None) -> Reply:
         operation = request.operation
@@ -217,6 +235,9 @@ class AmazonSandbox:
             self.store.calls[operation] += 1
             self.tokens.check(token, is_grantless=operation in GRANTLESS)
             self._limits.spend(operation)
+            if operation in self.denied:
+                message = "Access to requested resource is denied."
+                raise Refused(403, "Unauthorized", message, f"A role is missing: {operation}.")
             if self.faults.fires("F07"):
                 return next(self._empty)
             self.offers.settle()
@@ -228,6 +249,14 @@ class AmazonSandbox:
         number = self.store.secret(f"request/{self.store.next_id()}")
         headers = (*reply.headers, ("x-amzn-RequestId", number))
         return Reply(status=reply.status, body=reply.body, headers=headers)
+
+
+def _prepares(method: str, raw_path: str) -> bool:
+    """True where a lost answer leaves nothing done."""
+    try:
+        return find(method, raw_path)[0] in PREPARING
+    except Refused:
+        return False
 
 
 def _base_url(scope: Any) -> str:

@@ -15,6 +15,7 @@ from connectors.amazon.sandbox.answers import (
 )
 from connectors.amazon.sandbox.documents import Document, Documents
 from connectors.amazon.sandbox.marketplace import MARKETPLACE_ID, fine_stamp, seller_id
+from connectors.amazon.sandbox.order_feeds import ORDER_FEEDS, OrderFeeds, Unreadable
 from connectors.amazon.sandbox.pages import Pages
 from connectors.amazon.sandbox.routes import Request
 from connectors.amazon.sandbox.stock import Offers
@@ -33,6 +34,8 @@ TYPES_MAX: Final = 10
 PAGE_MAX: Final = 100
 PAGE_DEFAULT: Final = 10
 RESULT_TYPE: Final = "application/json; charset=UTF-8"
+XML_TYPE: Final = "text/xml; charset=UTF-8"
+_TYPES: Final = frozenset({LISTINGS_FEED, *RETIRED, *ORDER_FEEDS})
 _FILTERS: Final = (
     "feedTypes marketplaceIds pageSize processingStatuses createdSince createdUntil".split()
 )
@@ -61,8 +64,11 @@ class Feed:
 class Feeds:
     """Resolvers of the feed operations."""
 
-    def __init__(self, store: Store, offers: Offers, documents: Documents) -> None:
+    def __init__(
+        self, store: Store, offers: Offers, documents: Documents, order_feeds: OrderFeeds
+    ) -> None:
         self._store, self._offers, self._documents = store, offers, documents
+        self._order_feeds = order_feeds
         self._reader = feed_files.FeedReader(offers, seller_id(store))
         self._feeds: dict[str, Feed] = {}
         self._pages = Pages(store)
@@ -88,7 +94,7 @@ class Feeds:
             raise invalid("Invalid value for body.marketplaceIds")
         check_marketplaces(body["marketplaceIds"])
         kind = body["feedType"]
-        if kind != LISTINGS_FEED and kind not in RETIRED:
+        if kind not in _TYPES:
             raise invalid(f"Invalid feed type: {kind}")
         document = self._documents.find(body["inputFeedDocumentId"])
         if document is None or not document.is_upload:
@@ -114,6 +120,9 @@ class Feeds:
         if feed.type in RETIRED or content is None:
             feed.status = "FATAL"
             return
+        if feed.type in ORDER_FEEDS:
+            self._work_off_order(feed, content)
+            return
         try:
             read = self._reader.read(content)
         except feed_files.Unreadable:
@@ -126,6 +135,15 @@ class Feeds:
             feed_files.apply(read, self._offers.set)
         report = feed_files.processing_report(read, seller_id(self._store), feed.id)
         feed.result = self._documents.keep(RESULT_TYPE, report, is_packed=True)
+        feed.status = "DONE"
+
+    def _work_off_order(self, feed: Feed, content: bytes) -> None:
+        try:
+            report = self._order_feeds.work_off(feed.type, content, seller_id(self._store))
+        except Unreadable:
+            feed.status = "FATAL"
+            return
+        feed.result = self._documents.keep(XML_TYPE, report, is_packed=True)
         feed.status = "DONE"
 
     def get(self, request: Request) -> Reply:
@@ -167,7 +185,7 @@ class Feeds:
         return query.whole("pageSize", 1, PAGE_MAX, default=PAGE_DEFAULT)
 
     def _found(self, query: Query) -> list[Feed]:
-        types = query.listed("feedTypes", {LISTINGS_FEED, *RETIRED}, most=TYPES_MAX)
+        types = query.listed("feedTypes", _TYPES, most=TYPES_MAX)
         if not types:
             raise invalid("Either feedTypes or nextToken is required.")
         query.marketplaces(is_required=False)

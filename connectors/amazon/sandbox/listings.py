@@ -141,6 +141,12 @@ class Listings:
                 entry = {"fulfillmentChannelCode": MERCHANT_CHANNEL}
                 entry["quantity"] = offers.quantity_read(variant)
             shown["fulfillmentAvailability"] = [entry]
+            if variant.sku in offers.located:
+                place = {
+                    "fulfillmentChannelCode": "4f6a1c2e-location",
+                    "quantity": entry["quantity"],
+                }
+                shown["fulfillmentAvailability"] = [entry | {"quantity": 0}, place]
         return shown
 
     def _summary(self, variant: Variant) -> dict[str, Any]:

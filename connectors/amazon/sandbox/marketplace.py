@@ -11,6 +11,11 @@ from oms_sync.sdk.sandbox_store import Store
 
 MARKETPLACE_ID: Final = "ATVPDKIKX0DER"
 MARKETPLACE_NAME: Final = "Amazon.com"
+#: the seller sells in these, with one quantity for all of them: (name, country, currency)
+MARKETPLACES: Final = {
+    MARKETPLACE_ID: (MARKETPLACE_NAME, "US", "USD"),
+    "A2EUQ1WTGCTBG2": ("Amazon.ca", "CA", "CAD"),
+}
 CURRENCY: Final = "USD"
 REGION: Final = "na"
 FBA_CHANNEL: Final = "AMAZON_NA"
@@ -72,12 +77,13 @@ def money(amount: Decimal) -> dict[str, str]:
     return {"amount": f"{amount:.2f}", "currencyCode": CURRENCY}
 
 
-def marketplace() -> dict[str, Any]:
+def marketplace(marketplace_id: str) -> dict[str, Any]:
+    name, country, currency = MARKETPLACES[marketplace_id]
     return {
-        "id": MARKETPLACE_ID,
-        "name": MARKETPLACE_NAME,
-        "countryCode": "US",
-        "defaultCurrencyCode": CURRENCY,
-        "defaultLanguageCode": "en_US",
-        "domainName": "www.amazon.com",
+        "id": marketplace_id,
+        "name": name,
+        "countryCode": country,
+        "defaultCurrencyCode": currency,
+        "defaultLanguageCode": f"en_{country}",
+        "domainName": f"www.{name.lower()}",
     }

@@ -3,7 +3,7 @@
 import json
 from typing import Any, Final
 
-from connectors.amazon.sandbox.account import minted_id
+from connectors.amazon.sandbox.account import ORDER_CHANGE, Account, minted_id
 from connectors.amazon.sandbox.fba import Later
 from connectors.amazon.sandbox.marketplace import (
     MARKETPLACE_ID,
@@ -28,9 +28,9 @@ _TOLD: Final = ("order.placed", "order.updated")
 class Notifications:
     """Listens to the store and writes to the queue."""
 
-    def __init__(self, store: Store, queue: Queue, later: Later, subscription_id: str) -> None:
+    def __init__(self, store: Store, queue: Queue, later: Later, account: Account) -> None:
         self._store, self._queue, self._later = store, queue, later
-        self._subscription_id = subscription_id
+        self._account, self._subscription_id = account, ""
         #: the newest fact of the act that is going on
         self._fact = ""
         store.listen(self._hear)
@@ -47,8 +47,10 @@ class Notifications:
     def _tell(self, order: Order, fact: str) -> None:
         store, fires = self._store, self._store.faults.fires
         late = store.options.late_seconds
-        if fires("F14"):
+        subscription = self._account.told(ORDER_CHANGE)
+        if subscription is None or fires("F14"):
             return
+        self._subscription_id = subscription.id
         after = late if fires("F13") else 0.0
         if fact == "order.shipped" and fires("F40"):
             after = late
@@ -103,7 +105,7 @@ def _summary(order: Order) -> dict[str, Any]:
     is_ours = order.fulfilled_by != "channel"
     shown: dict[str, Any] = {
         "MarketplaceId": MARKETPLACE_ID,
-        "OrderStatus": _v0(status_of(order)),
+        "OrderStatus": spelled_v0(status_of(order)),
         "PurchaseDate": stamp(order.created_at),
         "DestinationPostalCode": order.buyer["zip"] if order.is_paid else None,
         "FulfillmentType": "MFN" if is_ours else "AFN",
@@ -121,7 +123,7 @@ def _summary(order: Order) -> dict[str, Any]:
     return shown
 
 
-def _v0(status: str) -> str:
+def spelled_v0(status: str) -> str:
     """Notifications spell the status as v0 did."""
     return "Canceled" if status == "CANCELLED" else status.title().replace("_", "")
 

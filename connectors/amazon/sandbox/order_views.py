@@ -25,6 +25,10 @@ STATUSES: Final = tuple(
 )
 SHIP_WITHIN: Final = timedelta(days=2)
 DELIVER_WITHIN: Final = timedelta(days=7)
+#: tags that stand for what only Amazon's orders have
+PREORDER: Final = "PREORDER"
+PROGRAMS: Final = ("PRIME", "PREMIUM", PREORDER)
+REPLACES: Final = "REPLACES "
 _CANCELLED_BY: Final = {"CUSTOMER": "BUYER", "SELLER": "MERCHANT"}
 
 
@@ -32,10 +36,24 @@ def status_of(order: Order) -> str:
     if order.state == "cancelled":
         return "CANCELLED"
     if not order.is_paid:
-        return "PENDING"
+        return "PENDING_AVAILABILITY" if PREORDER in order.tags else "PENDING"
     if order.state == "closed":
         return "SHIPPED"
     return "PARTIALLY_SHIPPED" if any(line.fulfilled for line in order.lines) else "UNSHIPPED"
+
+
+def programs_of(order: Order) -> list[str]:
+    return [each for each in PROGRAMS if each in order.tags]
+
+
+def original_of(order: Order) -> str | None:
+    """The order this one replaces, for nothing."""
+    found = (tag.removeprefix(REPLACES) for tag in order.tags if tag.startswith(REPLACES))
+    return next(found, None)
+
+
+def price_of(order: Order, line: Line) -> Decimal:
+    return Decimal(0) if original_of(order) is not None else line.variant.price
 
 
 def requested_lines(order: Order) -> set[int]:
@@ -64,6 +82,12 @@ def view_order(order: Order, included: Collection[str]) -> dict[str, Any]:
             _line(order, line, included, is_requested=line.id in requested) for line in order.lines
         ],
     }
+    if programs_of(order):
+        shown["programs"] = programs_of(order)
+    original = original_of(order)
+    if original is not None:
+        kind = "REPLACEMENT_ORIGINAL_ID"
+        shown["associatedOrders"] = [{"orderId": original, "associationType": kind}]
     if "BUYER" in included and is_known:
         shown["buyer"] = _buyer(order)
     if "RECIPIENT" in included and is_known:
@@ -111,12 +135,12 @@ def _buyer(order: Order) -> dict[str, str]:
     return {"buyerName": name, "buyerEmail": buyer["email"]}
 
 
-def _subtotal(line: Line) -> Decimal:
-    return line.variant.price * (line.quantity - line.removed)
+def _subtotal(order: Order, line: Line) -> Decimal:
+    return price_of(order, line) * (line.quantity - line.removed)
 
 
 def _proceeds(order: Order) -> dict[str, Any]:
-    total = sum((_subtotal(line) for line in order.lines), Decimal(0))
+    total = sum((_subtotal(order, line) for line in order.lines), Decimal(0))
     return {"grandTotal": money(total), "breakdowns": [{"type": "ITEM", "subtotal": money(total)}]}
 
 
@@ -131,14 +155,14 @@ def _line(
         "condition": {"conditionType": "NEW"},
     }
     if order.is_paid:
-        product["price"] = {"unitPrice": money(variant.price)}
+        product["price"] = {"unitPrice": money(price_of(order, line))}
     shown: dict[str, Any] = {
         "orderItemId": str(line.id),
         "quantityOrdered": line.quantity,
         "product": product,
     }
     if "PROCEEDS" in included and order.is_paid:
-        total = money(_subtotal(line))
+        total = money(_subtotal(order, line))
         shown["proceeds"] = {
             "proceedsTotal": total,
             "breakdowns": [{"type": "ITEM", "subtotal": total}],

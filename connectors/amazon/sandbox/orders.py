@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from connectors.amazon.sandbox.answers import Query, answer, invalid, not_found
+from connectors.amazon.sandbox.answers import Query, Refused, answer, invalid, not_found
 from connectors.amazon.sandbox.marketplace import fine_stamp, order_number, stamp
 from connectors.amazon.sandbox.order_views import (
     DATA_SETS,
@@ -60,26 +60,26 @@ class Orders:
     """Resolvers of the two reads."""
 
     def __init__(self, store: Store) -> None:
-        self._store = store
+        self._store = self.store = store
         self._pages = Pages(store)
+        #: parts of orders the application lacks a role for: "denied", or quietly "absent"
+        self.withheld: dict[str, str] = {}
 
     def get(self, request: Request) -> Reply:
         query = request.params(("includedData",))
-        included = query.listed("includedData", DATA_SETS)
-        order = find_order(self._store, request.path[0])
-        if order.visible_at > self._store.now():
-            raise not_found(UNKNOWN)
+        included = self._granted(query)
+        order = self.visible(request.path[0])
         return answer(200, {"order": view_order(order, included)})
 
     def search(self, request: Request) -> Reply:
         query = request.params(_SEARCH)
         query.marketplaces(is_required=False)
-        included = query.listed("includedData", DATA_SETS)
+        included = self._granted(query)
         size = query.whole("maxResultsPerPage", 1, PAGE_MAX, default=PAGE_MAX)
         search = self._search(query)
         token = query.text("paginationToken")
-        mark = self._first(search) if token is None else self._pages.take(token, search)
-        page, is_cut = self._page(search, mark, size)
+        mark = self.first(search) if token is None else self._pages.take(token, search)
+        page, is_cut = self.page(search, mark, size)
         next_mark = Mark(before=mark.before, position=_key(page[-1], search)) if is_cut else None
         if self._store.faults.fires("F19"):
             page, next_mark = [], mark  # an empty page that is not the last
@@ -91,6 +91,28 @@ class Orders:
             body["pagination"] = {"nextToken": next_token}
         body[f"{search.family}Before"] = _echo(mark.before)
         return answer(200, body)
+
+    def _granted(self, query: Query) -> list[str]:
+        included = query.listed("includedData", DATA_SETS)
+        for part in included:
+            if self.withheld.get(part) == "denied":
+                message = "Access to requested resource is denied."
+                raise Refused(403, "Unauthorized", message, f"A role is missing for {part}.")
+        return [part for part in included if part not in self.withheld]
+
+    def visible(self, text: str) -> Order:
+        """The order of this id, as far as it may be seen yet."""
+        order = find_order(self._store, text)
+        if order.visible_at > self._store.now():
+            raise not_found(UNKNOWN)
+        return order
+
+    def taken(self, token: str, search: Search) -> Mark:
+        mark: Mark = self._pages.take(token, search)
+        return mark
+
+    def given(self, search: Search, mark: Mark, last: Order) -> str:
+        return self._pages.give(search, Mark(before=mark.before, position=_key(last, search)))
 
     def _next_token(
         self, search: Search, mark: Mark, next_mark: Mark | None, token: str | None
@@ -112,7 +134,7 @@ class Orders:
         if after is None:
             raise invalid(f"Missing required parameter: {family}After")
         lag = self._store.options.lag_seconds
-        if before is not None and before > self._horizon():
+        if before is not None and before > self.horizon():
             raise invalid(f"{family}Before must be at least {lag:g} seconds before now.")
         if before is not None and before < after:
             raise invalid(f"{family}Before must be equal to or after {family}After.")
@@ -124,14 +146,14 @@ class Orders:
             fulfilled_by=tuple(query.listed("fulfilledBy", _FULFILLERS)),
         )
 
-    def _horizon(self) -> datetime:
+    def horizon(self) -> datetime:
         return self._store.now() - timedelta(seconds=self._store.options.lag_seconds)
 
-    def _first(self, search: Search) -> Mark:
-        before = search.before or self._horizon().replace(microsecond=0)
+    def first(self, search: Search) -> Mark:
+        before = search.before or self.horizon().replace(microsecond=0)
         return Mark(before=before, position=None)
 
-    def _page(self, search: Search, mark: Mark, size: int) -> tuple[list[Order], bool]:
+    def page(self, search: Search, mark: Mark, size: int) -> tuple[list[Order], bool]:
         found = [each for each in self._candidates(search) if self._fits(each, search, mark)]
         found.sort(key=lambda order: _key(order, search))
         return found[:size], len(found) > size

@@ -13,6 +13,7 @@ from oms_sync.sdk.sandbox_wire import Reply
 
 _NONE: Final[Mapping[str, type]] = {}
 _ORDERS: Final = "/orders/2026-01-01/orders"
+_ORDERS_V0: Final = "/orders/v0/orders"
 _LISTINGS: Final = "/listings/2021-08-01/items"
 _FEEDS: Final = "/feeds/2021-06-30"
 _REPORTS: Final = "/reports/2021-06-30"
@@ -21,7 +22,7 @@ _NOTIFICATIONS: Final = "/notifications/v1"
 _TABLE: Final = (
     ("GET", _ORDERS, "searchOrders", 0.0056, 20),
     ("GET", f"{_ORDERS}/*", "getOrder", 0.5, 30),
-    ("POST", "/orders/v0/orders/*/shipmentConfirmation", "confirmShipment", 2.0, 10),
+    ("POST", f"{_ORDERS_V0}/*/shipmentConfirmation", "confirmShipment", 2.0, 10),
     ("GET", f"{_LISTINGS}/*", "searchListingsItems", 5.0, 5),
     ("GET", f"{_LISTINGS}/*/*", "getListingsItem", 5.0, 10),
     ("PATCH", f"{_LISTINGS}/*/*", "patchListingsItem", 5.0, 5),
@@ -36,10 +37,20 @@ _TABLE: Final = (
     ("GET", f"{_REPORTS}/documents/*", "getReportDocument", 0.0167, 15),
     ("GET", "/sellers/v1/marketplaceParticipations", "getMarketplaceParticipations", 0.016, 15),
     ("GET", f"{_NOTIFICATIONS}/subscriptions/*", "getSubscription", 1.0, 5),
+    ("POST", f"{_NOTIFICATIONS}/subscriptions/*", "createSubscription", 1.0, 5),
+    ("DELETE", f"{_NOTIFICATIONS}/subscriptions/*/*", "deleteSubscriptionById", 1.0, 5),
     ("GET", f"{_NOTIFICATIONS}/destinations", "getDestinations", 1.0, 5),
+    ("POST", f"{_NOTIFICATIONS}/destinations", "createDestination", 1.0, 5),
+    ("GET", "/finances/v0/orders/*/financialEvents", "listFinancialEventsByOrderId", 0.5, 30),
+    ("GET", "/fba/inventory/v1/summaries", "getInventorySummaries", 2.0, 2),
+    ("GET", _ORDERS_V0, "getOrders", 0.0167, 20),
+    ("GET", f"{_ORDERS_V0}/*", "getOrderV0", 0.5, 30),
+    ("GET", f"{_ORDERS_V0}/*/orderItems", "getOrderItems", 0.5, 30),
 )
 #: these take a token of the application, not of a seller
-GRANTLESS: Final = frozenset({"getDestinations"})
+GRANTLESS: Final = frozenset({"getDestinations", "createDestination", "deleteSubscriptionById"})
+#: these only prepare: nothing is done where their answer is lost
+PREPARING: Final = frozenset({"createFeedDocument", "createReport"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

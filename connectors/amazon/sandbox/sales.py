@@ -9,11 +9,11 @@ from typing import Any, Final
 
 from connectors.amazon.sandbox.fba import FbaOrders, FbaPool
 from connectors.amazon.sandbox.marketplace import order_id, order_number, stamp
+from connectors.amazon.sandbox.order_feeds import OrderFeeds
 from connectors.amazon.sandbox.stock import Offers
 from oms_sync.sdk.sandbox import Purchase, Refusal
 from oms_sync.sdk.sandbox_records import Order
 from oms_sync.sdk.sandbox_sales import Sales, order_truth
-from oms_sync.sdk.sandbox_store import Store
 
 _OFFERED: Final = "orders fulfilled by seller or channel, no tests"
 
@@ -21,8 +21,15 @@ _OFFERED: Final = "orders fulfilled by seller or channel, no tests"
 class AmazonSales:
     """A `ChannelTruth`."""
 
-    def __init__(self, store: Store, sales: Sales, fba: FbaOrders, offers: Offers) -> None:
-        self._store, self._sales, self._fba, self._offers = store, sales, fba, offers
+    def __init__(
+        self,
+        sales: Sales,
+        fba: FbaOrders,
+        offers: Offers,
+        order_feeds: OrderFeeds,
+    ) -> None:
+        self._sales, self._fba, self._offers = sales, fba, offers
+        self._store, self._order_feeds = order_feeds.store, order_feeds
         self._pool: FbaPool = offers.fba
 
     def place(self, purchase: Purchase) -> str:
@@ -108,7 +115,10 @@ class AmazonSales:
         store, pool = self._store, self._pool
         with store.act():
             self._offers.settle()
-            orders = {order_id(each): _told(each) for each in store.orders.values()}
+            orders = {
+                order_id(each): _told(each) | {"refunds": self._order_feeds.told(each)}
+                for each in store.orders.values()
+            }
             return self._sales.truth() | {
                 "orders": orders,
                 "sold_by_channel": dict(pool.units),

@@ -44,6 +44,8 @@ class Offers:
 
     def __init__(self, store: Store, fba: FbaPool, later: Later) -> None:
         self._store, self.fba, self._later = store, fba, later
+        #: SKUs whose stock is kept per location: DEFAULT must stay 0
+        self.located: set[str] = set()
         self._pending: list[tuple[datetime, int, Write]] = []
 
     # --- reading ---------------------------------------------------------------------------------
@@ -100,6 +102,8 @@ class Offers:
         if sku in self.fba.listings:
             self.fba.flip(sku, quantity)
             return
+        if sku in self.located:
+            self.fba.forbid("quantity_for_located", channel_sku=sku, quantity=quantity)
         store = self._store
         variant = store.by_sku[sku]
         store.move(variant, store.places[0], quantity - variant.available(), by_api=True)

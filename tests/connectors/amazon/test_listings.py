@@ -40,7 +40,17 @@ def listings(prepared, open_session):
         assert page.cursor is None
         return {one.channel_listing_id: one for one in page.listings}
 
+    prepared.on("getInventorySummaries", _pool())
     return read
+
+
+def _pool(**units):
+    rows = [
+        {"sellerSku": sku, "inventoryDetails": {"fulfillableQuantity": count}}
+        for sku, count in units.items()
+    ]
+    granularity = {"granularityType": "Marketplace", "granularityId": "ATVPDKIKX0DER"}
+    return {"payload": {"granularity": granularity, "inventorySummaries": rows}}
 
 
 def test_every_sku_of_the_report_is_a_listing(prepared, listings):
@@ -167,3 +177,30 @@ def test_the_sandbox_is_discovered_with_what_amazon_holds(seller):
     stocked = {one.channel_sku for one in page.listings if one.is_stocked}
     assert stocked == set(seller.listing_ids())
     assert [one for one in page.listings if not one.is_stocked], "FBA listings are recorded"
+
+
+def test_units_at_amazon_are_a_pool_of_their_own_and_read_page_by_page(prepared, listings):
+    prepared.on(
+        "getInventorySummaries",
+        {**_pool(B=7), "pagination": {"nextToken": "next"}},
+        _pool(C=0, A=99),
+    )
+    found = listings(_rows(_row("A"), _row("B", "AMAZON_NA"), _row("C", "AMAZON_NA")))
+    told = {sku: (one.quantity, one.is_stocked) for sku, one in found.items()}
+    assert told == {"A": (None, True), "B": (7, False), "C": (0, False)}
+    assert "7 can be sold there" in found["B"].warning
+    first, second = prepared.of("getInventorySummaries")
+    assert first.query["details"] == "true"
+    assert second.query["nextToken"] == "next"
+
+
+def test_without_the_role_for_it_the_pool_stays_unknown_and_says_why(prepared, listings):
+    prepared.on("getInventorySummaries", 403)
+    found = listings(_rows(_row("B", "AMAZON_NA")))["B"]
+    assert found.quantity is None
+    assert "role Amazon Fulfillment" in found.warning
+
+
+def test_nobody_is_asked_for_a_pool_where_amazon_holds_nothing(prepared, listings):
+    listings(_rows(_row("A")))
+    assert prepared.of("getInventorySummaries") == []

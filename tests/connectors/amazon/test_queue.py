@@ -37,7 +37,7 @@ class Sqs:
 
 
 @pytest.fixture
-def queue() -> Queue:
+def queue(request_for) -> Queue:
     settings = QueueSettings.model_validate(
         {
             "queue_url": URL,
@@ -47,7 +47,7 @@ def queue() -> Queue:
             "secret_access_key": "canary-key",
         }
     )
-    made = Queue(settings, SELLER)
+    made = Queue(settings, SELLER, request_for())
     made._sqs = Sqs()  # in place of the client that would be made at the first pull
     return made
 
@@ -162,7 +162,7 @@ def test_an_answer_of_another_shape_is_retried(queue):
 
 
 @pytest.mark.proves("A35")
-def test_only_the_settings_credentials_and_address_are_used(monkeypatch, tmp_path):
+def test_only_the_settings_credentials_and_address_are_used(monkeypatch, tmp_path, request_for):
     (tmp_path / "config").write_text("[default]\nregion = eu-north-1\n")
     for name, value in {
         "AWS_PROFILE": "no-such-profile",
@@ -183,7 +183,7 @@ def test_only_the_settings_credentials_and_address_are_used(monkeypatch, tmp_pat
             "secret_access_key": "canary-key",
         }
     )
-    queue = Queue(settings, SELLER)
+    queue = Queue(settings, SELLER, request_for())
     sqs = queue._sqs
     credentials = sqs._request_signer._credentials
     assert (credentials.access_key, credentials.token) == ("AKIAEXAMPLE", None)

@@ -5,12 +5,15 @@ from datetime import UTC, datetime
 
 import httpx
 import pytest
+from contract_fixtures import digest
 from contract_shapes import Shapes
 
 from connectors.amazon import render
 from connectors.amazon.feeds import _apart
 from connectors.amazon.parse import parse_order
 from connectors.amazon.webhook import WEBHOOK
+from oms_sync.domain.balance import balance
+from oms_sync.domain.merge import first_sight
 from oms_sync.sdk import (
     BadPayload,
     ChannelError,
@@ -134,32 +137,94 @@ def _orders(folder):
             yield response["order"], parameters["includedData"]["value"]
 
 
-def test_every_order_shown_becomes_the_sight_it_is(tables, folder):
+def _seller(state, total, currency, *lines, **more):
+    """What an order of the pairs is, where it says nothing special."""
+    usual = {"by": "seller", "shipping": 0, "tax": 0, "discount": 0}
+    return usual | {"state": state, "total": total, "currency": currency, "lines": lines, **more}
+
+
+#: by the digest of its id, written by hand: sums as decimals, lines as (price, ordered, shipped)
+ORDERS = {
+    "ade8a04c3392": _seller(
+        OrderState.CLOSED,
+        "19940",
+        "JPY",
+        ("5980", 1, 1),
+        ("6980", 2, 2),
+        by="channel",
+        country="JP",
+        placed_at=datetime(2024, 12, 25, 2, 30, tzinfo=UTC),
+    ),
+    "3b3450f7db24": _seller(
+        OrderState.CLOSED,
+        "34.99",
+        "GBP",
+        ("34.99", 1, 1),
+        country="GB",
+        placed_at=datetime(2024, 12, 24, 14, 20, tzinfo=UTC),
+    ),
+    "ed88f50f60c1": _seller(
+        OrderState.OPEN,
+        "1599.90",
+        "BRL",
+        ("1599.90", 1, 0),
+        country="BR",
+        placed_at=datetime(2024, 12, 22, 15, 30, tzinfo=UTC),
+    ),
+    "731c6b9d42d0": _seller(
+        OrderState.OPEN,
+        "299.90",
+        "BRL",
+        ("299.90", 1, 0),
+        country="BR",
+        placed_at=datetime(2024, 12, 24, 20, 30, tzinfo=UTC),
+    ),
+    "f5c787503dd2": _seller(
+        OrderState.CLOSED,
+        "125.00",
+        "TRY",
+        ("62.50", 2, 2),
+        country="TR",
+        placed_at=datetime(2025, 3, 15, 10, 30, tzinfo=UTC),
+    ),
+    # the price is without the tax, the total with it
+    "fd5c10b29e8e": _seller(
+        OrderState.OPEN,
+        "49.99",
+        "USD",
+        ("39.99", 1, 0),
+        tax=10,
+        country="US",
+        placed_at=datetime(2025, 3, 10, 14, 0, tzinfo=UTC),
+    ),
+}
+
+
+def test_every_order_shown_becomes_the_sight_it_is_and_adds_up(tables, folder):
     told = {}
     for order, included in _orders(folder):
         payload = json.dumps({"included": included, "order": order}).encode()
         sight = parse_order(payload, SEEN_AT, tables=tables)
-        facts, line = sight.facts, sight.lines[0]
+        facts = sight.facts
         assert facts.is_complete is True
         assert facts.unmapped_codes == ()
-        assert facts.total is not None
-        assert facts.recipient is not None
-        told[sight.channel_order_id] = (
-            facts.state,
-            facts.fulfilled_by,
-            facts.total.text(),
-            facts.currency,
-            line.quantity_ordered,
-            line.quantity_shipped,
-        )
-    assert told == {
-        "250-1234567-8901234": (OrderState.CLOSED, "channel", "19940", "JPY", 1, 1),
-        "202-7654321-1098765": (OrderState.CLOSED, "seller", "34.99", "GBP", 1, 1),
-        "171-2345678-9012345": (OrderState.OPEN, "seller", "1599.90", "BRL", 1, 0),
-        "171-9876543-2109876": (OrderState.OPEN, "seller", "299.90", "BRL", 1, 0),
-        "028-1234567-8901234": (OrderState.CLOSED, "seller", "125.00", "TRY", 2, 2),
-        "114-9876543-1234567": (OrderState.OPEN, "seller", "49.99", "USD", 1, 0),
-    }
+        assert balance(first_sight("seller-a", sight)).name == ""
+        told[digest(sight.channel_order_id)] = {
+            "state": facts.state,
+            "by": facts.fulfilled_by,
+            "total": facts.total.text(),
+            "currency": facts.currency,
+            "shipping": facts.shipping.amount,
+            "tax": facts.tax.amount,
+            "discount": facts.discount.amount,
+            "country": facts.recipient.address.country,
+            "placed_at": facts.placed_at,
+            "lines": tuple(
+                (line.unit_price.text(), line.quantity_ordered, line.quantity_shipped)
+                for line in sight.lines
+            ),
+        }
+    assert told == ORDERS
 
 
 def test_the_pages_of_the_pairs_are_walked_to_their_end(amazon, open_session, folder):
@@ -191,7 +256,8 @@ def test_the_quantities_of_the_pairs_are_read(amazon, open_session, folder):
         page for status, _, page in _pairs(folder, model, "searchListingsItems") if status == 200
     ]
     amazon.on("searchListingsItems", *found)
-    assert dict(open_session().read_stock(["GM-ZDPI-9B4E"]).quantities) == {"GM-ZDPI-9B4E": 100}
+    sku = found[0]["items"][0]["sku"]
+    assert dict(open_session().read_stock([sku]).quantities) == {sku: 100}
 
 
 def _examples(folder, name):
@@ -208,8 +274,9 @@ def test_every_order_change_example_is_understood(tables, folder, example):
         hint = WEBHOOK.read_hint({}, body)
         assert hint.order is not None
         sight = parse_order(hint.order.payload, SEEN_AT, tables=tables)
-        summary = one["Payload"]["OrderChangeNotification"]["Summary"]
-        assert sight.channel_order_id == hint.object_id == "903-8868176-2219830"
+        change = one["Payload"]["OrderChangeNotification"]
+        summary = change["Summary"]
+        assert sight.channel_order_id == hint.object_id == change["AmazonOrderId"]
         assert sight.facts.state is OrderState.OPEN
         assert sight.facts.channel_holds == ("cancellation_requested",)
         assert [line.quantity_ordered for line in sight.lines] == [

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+import contract_amazon_feeds as feeds
 from contract_routes import METHODS, Route, answer_problems, find, pattern_of, request_problems
 from contract_shapes import Shapes
 from contract_tap import Exchange
@@ -23,6 +24,19 @@ SDK_EXTRAS: Mapping[str, Mapping[str, str]] = {
         "body MarketplaceIds": _MARKETPLACE,
     },
     "createFeed": {"body path": _PATH},
+    "createDestination": {
+        "body marketplaceIds": _MARKETPLACE,
+        "body MarketplaceIds": _MARKETPLACE,
+    },
+    **{
+        name: {
+            "query MarketplaceId": _MARKETPLACE,
+            "query MarketplaceIds": _MARKETPLACE,
+            "query marketplace_ids": _MARKETPLACE,
+            "query marketplaceIds": _MARKETPLACE,
+        }
+        for name in ("getDestinations", "deleteSubscriptionById")
+    },
     "getReport": {
         "query MarketplaceId": _MARKETPLACE,
         "query MarketplaceIds": _MARKETPLACE,
@@ -51,7 +65,13 @@ REFUSAL = {
     },
 }
 #: what a token is asked for with; Login with Amazon has no contract in machine-readable form
-GRANT_FIELDS = frozenset({"grant_type", "client_id", "client_secret", "refresh_token"})
+IDENTITY = frozenset({"grant_type", "client_id", "client_secret"})
+#: grant → its further fields, and those it may have besides
+GRANTS = {
+    "refresh_token": ({"refresh_token"}, set()),
+    "client_credentials": ({"scope"}, set()),
+    "authorization_code": ({"code"}, {"redirect_uri"}),
+}
 QUEUE_TARGET = "AmazonSQS."
 TOKEN_PATH = "/auth/o2/token"
 #: answers that are wrong on purpose
@@ -119,6 +139,9 @@ class AmazonContracts:
             return
         if exchange.method != "PUT":
             yield f"a document is neither put nor fetched by {exchange.method}"
+        if exchange.headers.get("content-type") == feeds.MEDIA:
+            yield from feeds.feed_problems(exchange.body)
+            return
         if exchange.headers.get("content-type") != FEED_MEDIA:
             yield f"content-type {exchange.headers.get('content-type')!r} is not {FEED_MEDIA}"
         try:
@@ -147,10 +170,13 @@ class AmazonContracts:
 
 def _grant_problems(exchange: Exchange) -> Iterator[str]:
     fields = dict(parse_qsl(exchange.body.decode(), keep_blank_values=True))
-    if exchange.method != "POST" or set(fields) != GRANT_FIELDS:
-        yield f"a token is asked for with {sorted(GRANT_FIELDS)}, not {sorted(fields)}"
-    if fields.get("grant_type") != "refresh_token":
-        yield f"grant_type {fields.get('grant_type')!r} is not refresh_token"
+    kind = fields.get("grant_type")
+    if exchange.method != "POST" or kind not in GRANTS:
+        yield f"{exchange.method} of grant_type {kind!r} is none of {sorted(GRANTS)}"
+        return
+    needed, possible = (IDENTITY | GRANTS[kind][0], GRANTS[kind][1])
+    if set(fields) - possible != needed:
+        yield f"{kind} is asked for with {sorted(needed)}, not {sorted(fields)}"
 
 
 def _routes(document: Mapping[str, Any]) -> Iterator[Route]:

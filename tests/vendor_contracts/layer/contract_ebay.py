@@ -6,6 +6,7 @@ it ambiguous. Both are mended in memory.
 
 import gzip
 import json
+import re
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -22,8 +23,19 @@ TRADING_PATH = "/ws/api.dll"
 TOKEN_PATH = "/identity/v1/oauth2/token"
 #: the fields of a grant, by its type; the token service has no contract in machine-readable form
 GRANTS = {"refresh_token": {"refresh_token"}, "client_credentials": {"scope"}}
+GRANTS |= {"authorization_code": {"code", "redirect_uri"}}
 #: path → why there is no contract to hold it against
 WITHOUT_CONTRACT = {"/post-order/v2/": "the vendor publishes Post-Order, and no copy is at hand"}
+#: what is known of the operations below it from how others speak to them: method, end of the path →
+#: every field, and whether the digital signature is asked for
+POST_ORDER = {
+    ("GET", r"/search"): (set(), False),
+    ("GET", r"/\d+"): (set(), False),
+    ("POST", r"/check_eligibility"): ({"legacyOrderId"}, False),
+    ("POST", r""): ({"legacyOrderId", "cancelReason", "buyerPaid", "buyerPaidDate"}, True),
+    ("POST", r"/\d+/approve"): (set(), True),
+}
+SIGNED_WITH = ("x-ebay-signature-key", "signature-input", "signature")
 #: the documents' one name for an entry of a refusal's list
 ERROR = {"$ref": "#/components/schemas/Error"}
 REFUSAL = {
@@ -90,10 +102,13 @@ class EbayContracts:
             problems = list(request_problems(route, exchange, {}))
             if not exchange.headers.get("authorization", "").startswith("Bearer "):
                 problems.append("header authorization: no bearer token")
+            if route.name == "issueRefund":
+                problems += _signature_problems(exchange)
             return route.name, problems
         for start, reason in WITHOUT_CONTRACT.items():
             if path.startswith(start):
-                return f"{exchange.method} {start} (no contract: {reason})", []
+                problems = list(_post_order_problems(path.removeprefix(start), exchange))
+                return f"{exchange.method} {start} (no contract: {reason})", problems
         return "unknown", [f"no contract has {exchange.method} {path}"]
 
     def check_answer(self, exchange: Exchange) -> tuple[str, list[str]] | None:
@@ -140,6 +155,32 @@ def _unknown_call_problems(answer: bytes) -> Iterator[str]:
     acks = [each.text for each in root.iter() if etree.QName(each).localname == "Ack"]
     if acks != ["Failure"]:
         yield f"an unknown call is answered {acks}"
+
+
+def _post_order_problems(path: str, exchange: Exchange) -> Iterator[str]:
+    known = (
+        shape
+        for (method, end), shape in POST_ORDER.items()
+        if method == exchange.method and re.fullmatch(f"cancellation{end}", path)
+    )
+    fields, is_signed = next(known, (None, False))
+    if fields is None:
+        yield f"nobody speaks to {exchange.method} {path}"
+        return
+    if not exchange.headers.get("authorization", "").startswith("IAF "):
+        yield "header authorization: Post-Order wants another word before the token"
+    body = json.loads(exchange.body) if exchange.body else {}
+    if not set(body) <= fields:
+        yield f"fields {sorted(set(body) - fields)}"
+    if is_signed:
+        yield from _signature_problems(exchange)
+
+
+def _signature_problems(exchange: Exchange) -> list[str]:
+    """All headers of a signature, or none: a seller outside the EU and the UK has no key."""
+    wanted = (*SIGNED_WITH, *(["content-digest"] if exchange.body else []))
+    there = [name for name in wanted if exchange.headers.get(name)]
+    return [f"a signature of {there} alone"] if there and len(there) < len(wanted) else []
 
 
 def _grant_problems(exchange: Exchange) -> Iterator[str]:

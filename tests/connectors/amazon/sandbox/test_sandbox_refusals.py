@@ -10,7 +10,7 @@ SDK_EXTRAS = {"MarketplaceId": HERE, "MarketplaceIds": HERE, "marketplace_ids": 
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [
-        ("GET", "/orders/v0/orders", 403),
+        ("GET", "/orders/v0/orders/1/buyerInfo", 403),
         ("GET", "/orders/2026-01-01/orders/1/2", 403),
         ("POST", "/orders/2026-01-01/orders", 405),
         ("PUT", "/listings/2021-08-01/items/A/B", 405),

@@ -3,6 +3,7 @@
 import gzip
 import json
 
+import contract_amazon_feeds as feeds
 import pytest
 from contract_shapes import Shapes
 
@@ -117,3 +118,52 @@ def test_notifications_fit(amazon, model):
     assert len(told) >= 5
     for each in told:
         assert list(schema.problems(each, schema.document)) == []
+
+
+def test_reports_of_order_feeds_have_the_published_shape(amazon, transfer):
+    order_id = amazon.buy()
+    line = amazon.order(order_id)["orderItems"][0]["orderItemId"]
+    body = (
+        f"<AmazonEnvelope><Header><DocumentVersion>1.01</DocumentVersion><MerchantIdentifier>"
+        f"{amazon.seller}</MerchantIdentifier></Header><MessageType>OrderAcknowledgement"
+        f"</MessageType><Message><MessageID>1</MessageID><OrderAcknowledgement><AmazonOrderID>"
+        f"{order_id}</AmazonOrderID><StatusCode>Failure</StatusCode><Item><AmazonOrderItemCode>"
+        f"{line}</AmazonOrderItemCode><CancelReason>NoInventory</CancelReason></Item>"
+        f"</OrderAcknowledgement></Message></AmazonEnvelope>"
+    ).encode()
+    assert list(feeds.feed_problems(body)) == []
+    for has_error in (False, True):
+        asked = {"contentType": feeds.MEDIA}
+        made = amazon.api("POST", "/feeds/2021-06-30/documents", None, asked).body
+        transfer("PUT", made["url"], content=body, headers={"content-type": feeds.MEDIA})
+        asked = {"feedType": "POST_ORDER_ACKNOWLEDGEMENT_DATA", "marketplaceIds": [HERE]}
+        asked["inputFeedDocumentId"] = made["feedDocumentId"]
+        created = amazon.api("POST", "/feeds/2021-06-30/feeds", None, asked).body
+        ended = amazon.api("GET", f"/feeds/2021-06-30/feeds/{created['feedId']}").body
+        path = f"/feeds/2021-06-30/documents/{ended['resultFeedDocumentId']}"
+        report = gzip.decompress(transfer("GET", amazon.api("GET", path).body["url"]).content)
+        assert list(feeds.report_problems(report)) == []
+        assert (b"<ResultCode>Error</ResultCode>" in report) is has_error
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "found"),
+    [
+        (b"NoInventory", b"Rain", "CancelReason: 'Rain'"),
+        (b"<StatusCode>Failure</StatusCode>", b"", "StatusCode is there 0 times"),
+        (b"<MessageID>1</MessageID>", b"<Colour/>", "does not belong there"),
+        (b"1.01", b"9", "DocumentVersion"),
+        (b"</Item>", b"", "no XML"),
+    ],
+)
+def test_an_order_feed_of_another_shape_is_found(old, new, found):
+    body = (
+        b"<AmazonEnvelope><Header><DocumentVersion>1.01</DocumentVersion><MerchantIdentifier>A"
+        b"</MerchantIdentifier></Header><MessageType>OrderAcknowledgement</MessageType><Message>"
+        b"<MessageID>1</MessageID><OrderAcknowledgement><AmazonOrderID>1</AmazonOrderID>"
+        b"<StatusCode>Failure</StatusCode><Item><AmazonOrderItemCode>1</AmazonOrderItemCode>"
+        b"<CancelReason>NoInventory</CancelReason></Item></OrderAcknowledgement></Message>"
+        b"</AmazonEnvelope>"
+    )
+    assert list(feeds.feed_problems(body)) == []
+    assert any(found in each for each in feeds.feed_problems(body.replace(old, new)))
