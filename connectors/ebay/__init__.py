@@ -4,14 +4,17 @@ from oms_sync.sdk import Capability, Connector, Manifest, RateLimit
 
 _DAY = 86_400
 #: the quotas of a new application, per day; what is really left is asked of eBay
-_QUOTAS = {"*": 5_000, "analytics": 5_000, "notification": 10_000, "inventory": 100_000}
+_QUOTAS = {"*": 5_000, "analytics": 5_000, "notification": 10_000, "post_order": 5_000}
+_QUOTAS |= {"inventory": 100_000, "fulfillment": 100_000}
 
 CONNECTOR = Connector(
     manifest=Manifest(
         id="ebay",
         label="eBay",
         docs_url="https://developer.ebay.com/develop/guides-v2/using-ebay-apis",
-        capabilities=frozenset(Capability) - {Capability.PULL_NOTIFICATIONS},
+        # There is no queue of eBay's, and no way to stop its own fulfilment: it has none.
+        capabilities=frozenset(Capability)
+        - {Capability.PULL_NOTIFICATIONS, Capability.HOLD_ORDERS},
         mappings=("mappings", "ebay"),
         rate_limits=tuple(
             RateLimit(operation=name, capacity=calls, refill_per_second=calls / _DAY)
@@ -25,6 +28,7 @@ CONNECTOR = Connector(
         webhook_headers=("x-ebay-signature",),
         webhook_refusal_status=412,
         has_portable_lines=True,
+        order_horizon_days=90,
         # An order changed while its window is paged moves, and shifts the pages behind it.
         exclusive_flows=(("ingest", "push_tracking"),),
     ),
@@ -32,6 +36,7 @@ CONNECTOR = Connector(
     open="connectors.ebay.session:open_session",
     webhook="connectors.ebay.webhook:WEBHOOK",
     open_webhook="connectors.ebay.keys:open_webhook",
+    consent="connectors.ebay.consent:open_consent",
     sandbox="connectors.ebay.sandbox.app:create_sandbox",
     contract="connectors.ebay.sandbox.driver:start_seller",
 )

@@ -36,7 +36,7 @@ class AccountDesk:
         self._client, self._settings, self._account = client, settings, account
         self._untold: tuple[str, ...] = ()
 
-    def check(self, *, is_zero_allowed: bool) -> sdk.AccountCheck:
+    def check(self, *, is_zero_allowed: bool, revisions: str = "") -> sdk.AccountCheck:
         """Ask eBay who we are."""
         call = TradingCall(name="GetUser", body=render.who_we_are())
         answer = self._client.run(call, priority=sdk.Priority.READ)
@@ -47,6 +47,9 @@ class AccountDesk:
         if self._settings.verification_token is None:
             warnings.append("settings.verification_token is not set: eBay pushes nothing to us")
         warnings += [f"eBay pushes no {topic}: a scope is missing" for topic in self._untold]
+        budget = self._client.budget.told()
+        warnings += [budget.warning] if budget and budget.warning else []
+        told = {"calls": budget.words if budget else "", "revisions": revisions}
         return sdk.AccountCheck(
             channel_account=user_id,
             channel_time=answer.at,
@@ -56,6 +59,7 @@ class AccountDesk:
                 "site": str(self._settings.site_id),
                 "marketplace": self._settings.marketplace_id,
                 "compatibility_level": self._client.level,
+                **{name: words for name, words in told.items() if words},
             },
         )
 

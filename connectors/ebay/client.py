@@ -61,10 +61,12 @@ class Client:
         #: the level of the contract every answer is in
         self.level = str(request.settings.compatibility_level)
         self._base_url = (request.endpoint or HOST).rstrip("/")
-        self._wire = Wire(request.clock, self._base_url, keeps_connections=keeps_connections)
+        self._wire = Wire(
+            request.clock, self._base_url, request.calls, keeps_connections=keeps_connections
+        )
         self.credentials = Credentials(request, self._base_url, self._wire)
         self.rest = Rest(request, self._base_url, self._wire, self.credentials)
-        self._budget = Budget(self.rest, request)
+        self.budget = Budget(self.rest, request)
         self._skew = timedelta()
 
     def close(self) -> None:
@@ -85,7 +87,7 @@ class Client:
         """Send a call; refusals of the objects it names are the caller's to judge."""
         if call.is_write and not self._may_write:
             raise sdk.Rejected(f"{call.name} not sent: the account is in shadow mode")
-        self._budget.correct()
+        self.budget.correct()
         token = self.credentials.token(USER)
         answer = self._once(call, token, priority)
         if answer is None:
@@ -103,12 +105,13 @@ class Client:
         try:
             raise_general(call.name, faults, is_write=call.is_write)
         except sdk.RateLimited:
-            self._budget.forget()
+            self.budget.forget()
             raise
 
     def _once(self, call: TradingCall, token: str, priority: sdk.Priority) -> Answer | None:
         """The answer; None when the token was refused."""
         self._gate.spend(call.name, priority=priority)
+        self.budget.count()
         connection = TradingConnection(self._settings, self._base_url, self._wire, token)
         reply = connection.run(call)
         if reply.status == STATUS_UNAUTHORISED:

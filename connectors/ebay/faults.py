@@ -41,6 +41,7 @@ REMEDIES: Final[Mapping[str, str]] = {
     "21916735": "the variation needs a SKU of its own: give it one at eBay, then discover again",
     "21916799": "the listing has no such SKU: discover listings again",
     "21916964": "the tracking number is in use elsewhere: check it",
+    "21919165": "the listing had its revisions of the day: a newer quantity goes tomorrow",
     "21919188": "the seller's limit at eBay is reached: lower the cap, or have the limit raised",
 }
 NOT_FOUND_CODES: Final = frozenset({"17"})
@@ -49,6 +50,8 @@ NO_CHANGE_CODES: Final = frozenset({"21917091", "21917092"})
 NO_PAGE_CODES: Final = frozenset({"340"})
 _NAMING: Final = ("ItemID", "SKU")
 BY_REST_CODE: Final = "21919474"
+#: a listing had all the revisions of its day
+WORN_OUT_CODES: Final = frozenset({"21919165"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -55,6 +55,8 @@ class Cursor:
     total: int = 0
     #: how often the pass went back in this window
     turns: int = 0
+    #: a list of several pages is read a second time, for a change moves an order behind the reader
+    is_again: bool = False
 
 
 class OrderReader:
@@ -74,21 +76,52 @@ class OrderReader:
         place = _read_cursor(cursor)
         if place.start is None:
             place = self._begin(place, feed, since)
-        window = _window(field, place)
-        body = render.list_orders(window, place.page, self.per_page)
-        answer = self._client.attempt(TradingCall(name=CALL, body=body), priority=priority)
-        if place.page > 1 and are_all(answer.errors, NO_PAGE_CODES):
+        answer = self._read(place, field, priority)
+        if answer is None:
             # The list has become shorter than that: it is read once more from its first page.
+            window = _window(field, place)
             place = _back(replace(place, until=render.stamp(window.until)), 1, 0)
             return sdk.OrderPage(orders=(), cursor=_write_cursor(place), is_last=False)
-        if not answer.is_clean:
-            raise refusal(CALL, answer.errors, is_write=False)
         nodes = _orders(answer)
         is_last, following = self._follow(place, answer, field, count=len(nodes))
         if feed is sdk.OrderFeed.OPEN:
             nodes = [order for order in nodes if not parse.is_finished(order)]
         orders = tuple(self._raw(order.text("OrderID") or "", order) for order in nodes)
         return sdk.OrderPage(orders=orders, cursor=_write_cursor(following), is_last=is_last)
+
+    def placed(self, since: datetime, until: datetime, cursor: str | None) -> sdk.OrderPage:
+        """The next page of what was placed in [since, until), with nothing left out.
+
+        By creation eBay sorts the last change first: an order changed while later pages are read
+        moves to the front, behind the reader. So a list of several pages is read twice.
+        """
+        place = _read_cursor(cursor)
+        if place.start is None:
+            start = max(since, self._client.now() - OLDEST)
+            if start >= until:
+                return sdk.OrderPage(orders=(), cursor="", is_last=True)
+            place = replace(place, start=render.stamp(start), end=render.stamp(until))
+        answer = self._read(place, CREATE_TIME, _BULK)
+        nodes = _orders(answer) if answer else []
+        has_more = answer and _has_more(answer, place.page, self.per_page, len(nodes))
+        following = _list_on(place, has_more=bool(has_more))
+        orders = tuple(
+            self._raw(order.text("OrderID") or "", order)
+            for order in nodes
+            if since <= parse.placed_at(order) < until
+        )
+        cursor = _write_cursor(following) if following else ""
+        return sdk.OrderPage(orders=orders, cursor=cursor, is_last=following is None)
+
+    def _read(self, place: Cursor, field: str, priority: sdk.Priority) -> Answer | None:
+        """One page; None where the list has become too short to have it."""
+        body = render.list_orders(_window(field, place), place.page, self.per_page)
+        answer = self._client.attempt(TradingCall(name=CALL, body=body), priority=priority)
+        if place.page > 1 and are_all(answer.errors, NO_PAGE_CODES):
+            return None
+        if not answer.is_clean:
+            raise refusal(CALL, answer.errors, is_write=False)
+        return answer
 
     def by_id(self, channel_order_ids: Sequence[str]) -> tuple[sdk.RawOrder, ...]:
         """The orders as they are now, each under the id it was asked for by."""
@@ -99,6 +132,13 @@ class OrderReader:
             else sdk.RawOrder(channel_order_id=one, payload=b"", is_gone=True)
             for one in channel_order_ids
         )
+
+    def one(self, channel_order_id: str) -> Node:
+        """An order that is to be written to."""
+        found = self.nodes([channel_order_id], sdk.Priority.WRITE)
+        if channel_order_id not in found:
+            raise sdk.Rejected(f"eBay has no order {channel_order_id}, or it is over 90 days old")
+        return found[channel_order_id]
 
     def nodes(self, order_ids: Sequence[str], priority: sdk.Priority) -> dict[str, Node]:
         """Orders by the id asked for, which eBay may answer with another one."""
@@ -146,10 +186,7 @@ class OrderReader:
         if lost > 0 and place.page > 1:
             back = -(-lost // self.per_page)
             return False, _back(place, max(1, place.page - back), total)
-        said, is_promised = answer.root.text("HasMoreOrders"), place.page * self.per_page < total
-        if said == "true" or (said is None and is_promised):
-            if place.page >= PAGES_MAX or not (count or is_promised):
-                raise sdk.ChannelDown(f"{CALL}: page {place.page} promises more and never ends")
+        if _has_more(answer, place.page, self.per_page, count):
             return False, replace(place, page=place.page + 1, total=total)
         if window.until < _end(place):
             done = render.stamp(window.until)
@@ -159,6 +196,29 @@ class OrderReader:
     def _raw(self, order_id: str, order: Node) -> sdk.RawOrder:
         payload = wrap(parse.ENVELOPE, {"compatibilityLevel": self._level}, order)
         return sdk.RawOrder(channel_order_id=order_id, payload=payload)
+
+
+def _has_more(answer: Answer, page: int, per_page: int, count: int) -> bool:
+    """Whether another page follows, by what eBay says, else by what it counts."""
+    said, is_promised = answer.root.text("HasMoreOrders"), page * per_page < _total(answer)
+    if said == "true" or (said is None and is_promised):
+        if page >= PAGES_MAX or not (count or is_promised):
+            raise sdk.ChannelDown(f"{CALL}: page {page} promises more and never ends")
+        return True
+    return False
+
+
+def _list_on(place: Cursor, *, has_more: bool) -> Cursor | None:
+    """Where a list goes on after a page; None at its end."""
+    until = _window(CREATE_TIME, place).until
+    place = replace(place, until=render.stamp(until))
+    if has_more:
+        return replace(place, page=place.page + 1)
+    if place.page > 1 and not place.is_again:
+        return replace(place, page=1, is_again=True)
+    if until < _end(place):
+        return Cursor(start=render.stamp(until), end=place.end)
+    return None
 
 
 def _orders(answer: Answer) -> list[Node]:

@@ -45,7 +45,7 @@ def parse_order(payload: bytes, seen_at: datetime, *, tables: Tables) -> sdk.Ord
         lines = tuple(_line(line, order) for line in order.all(LINES))
         return sdk.OrderSight(
             channel_order_id=_needed(order, "OrderID"),
-            version=sdk.Version(_changed_at(order), seen_at),
+            version=sdk.Version(changed_at(order), seen_at),
             facts=_facts(order, lines, tables),
             lines=lines,
             aliases=tuple(sorted(order_ids(order) - {order.text("OrderID") or ""})),
@@ -81,6 +81,17 @@ def is_cancelled(order: Node) -> bool:
 def is_finished(order: Node) -> bool:
     """True for an order nothing is left to be done for."""
     return is_cancelled(order) or order.text("ShippedTime") is not None
+
+
+def placed_at(order: Node) -> datetime:
+    """When the buyer committed to it."""
+    return moment(_needed(order, "CreatedTime"))
+
+
+def changed_at(order: Node) -> datetime:
+    """When eBay last changed it, as far as it says."""
+    path = "CheckoutStatus/LastModifiedTime"
+    return moment(_needed(order, path if order.text(path) else "CreatedTime"))
 
 
 def units(line: Node) -> int:
@@ -153,7 +164,7 @@ def _facts(order: Node, lines: tuple[sdk.LineSight, ...], tables: Tables) -> sdk
         channel_status=_status_words(order, tables),
         state=state,
         placed_at=_moment(order, "CreatedTime"),
-        cancelled_at=_changed_at(order) if is_cancelled(order) else None,
+        cancelled_at=changed_at(order) if is_cancelled(order) else None,
         ship_by=min(_deadlines(order), default=None),
         currency=total.currency if total else None,
         total=total,
@@ -289,11 +300,6 @@ def _shown(text: str | None) -> str | None:
 
 
 # --- values --------------------------------------------------------------------------------------
-
-
-def _changed_at(order: Node) -> datetime:
-    path = "CheckoutStatus/LastModifiedTime"
-    return moment(_needed(order, path if order.text(path) else "CreatedTime"))
 
 
 def _moment(order: Node, path: str) -> datetime | None:

@@ -11,7 +11,7 @@ from typing import Any, Final, TypeAlias
 
 from lxml import etree
 
-from oms_sync.sdk import MappingTable, OutgoingPackage, Rejected
+from oms_sync.sdk import MappingTable, Money, OutgoingPackage, OutgoingRefund, Rejected
 
 #: an element: its name and its text, or its name and its children
 Element: TypeAlias = "tuple[str, str | Sequence[Element]]"
@@ -19,6 +19,11 @@ Element: TypeAlias = "tuple[str, str | Sequence[Element]]"
 ORDERS_PER_PAGE: Final = 100
 LISTINGS_PER_PAGE: Final = 200
 CARRIER_FALLBACK: Final = "Other"
+#: for reasons eBay has no word for: what it calls not being able to serve an order
+CANCEL_FALLBACK: Final = "OUT_OF_STOCK_OR_CANNOT_FULFILL"
+UNPAID: Final = "ORDER_UNPAID"
+REFUND_FALLBACK: Final = "OTHER_ADJUSTMENT"
+COMMENT_MAX: Final = 100
 _LANGUAGE: Final[Element] = ("ErrorLanguage", "en_US")
 _ALL: Final[Element] = ("DetailLevel", "ReturnAll")
 _NOT_ALPHANUMERIC: Final = re.compile("[^0-9A-Za-z]")
@@ -137,6 +142,50 @@ def price_quantity(sku: str, quantity: int, offer_ids: Sequence[str]) -> dict[st
     return {"requests": [wanted]}
 
 
+def variations(item_id: str, quantities: Iterable[tuple[str, int]]) -> str:
+    """Children of ReviseFixedPriceItem: units on sale of each SKU; unnamed variations stay."""
+    changed: list[Element] = [
+        ("Variation", [("SKU", sku), ("Quantity", str(quantity))]) for sku, quantity in quantities
+    ]
+    return _body(_LANGUAGE, ("Item", [("ItemID", item_id), ("Variations", changed)]))
+
+
+def cancellation(order_id: str, reason: str | None, *, paid_at: str | None) -> dict[str, Any]:
+    """The payload that cancels an order; `paid_at` as eBay wrote it, None of an unpaid one."""
+    if reason is None or (reason == UNPAID and paid_at is not None):
+        reason = CANCEL_FALLBACK
+    payload = {"legacyOrderId": order_id, "cancelReason": reason, "buyerPaid": paid_at is not None}
+    return payload | ({"buyerPaidDate": {"value": paid_at}} if paid_at else {})
+
+
+def refund(refund: OutgoingRefund, reason: str | None, *, is_single: bool) -> dict[str, Any]:
+    """The payload of issue_refund: of the order, or of each line where it has several.
+
+    Of lines eBay knows no part for shipping: what is no line's own goes to the first of them.
+    """
+    payload: dict[str, Any] = {"reasonForRefund": reason or REFUND_FALLBACK}
+    if refund.note:
+        payload["comment"] = refund.note[:COMMENT_MAX]
+    if is_single or not refund.line_amounts:
+        return payload | {"orderLevelRefundAmount": _amount(refund.amount)}
+    first, *others = refund.line_amounts
+    rest = refund.amount
+    for line_id in others:
+        rest = rest - refund.line_amounts[line_id]
+    parts = {first: rest, **{line_id: refund.line_amounts[line_id] for line_id in others}}
+    return payload | {"refundItems": [_refund_of(*each) for each in parts.items()]}
+
+
+def _refund_of(line_id: str, amount: Money) -> dict[str, Any]:
+    item_id, _, transaction_id = line_id.partition("-")
+    reference = {"legacyItemId": item_id, "legacyTransactionId": transaction_id}
+    return {"refundAmount": _amount(amount), "legacyReference": reference}
+
+
+def _amount(amount: Money) -> dict[str, str]:
+    return {"value": amount.text(), "currency": amount.currency}
+
+
 def plain_number(number: str | None) -> str:
     """A tracking number as eBay takes it: letters and digits alone."""
     return _NOT_ALPHANUMERIC.sub("", number or "").upper()
@@ -155,11 +204,18 @@ def tracking_of(
 
 
 def complete_set(
-    known: Iterable[tuple[str, str]], new: Iterable[tuple[str, str]]
+    known: Iterable[tuple[str, str]],
+    new: Iterable[tuple[str, str]],
+    *,
+    without: frozenset[str] = frozenset(),
 ) -> list[tuple[str, str]]:
-    """Every tracking of a line, those already there first, each number once."""
+    """Every tracking of a line, those already there first, each number once.
+
+    `without` are numbers that go; a new one that is among them stays.
+    """
     by_number: dict[str, tuple[str, str]] = {}
-    for carrier, number in (*known, *new):
+    kept = ((carrier, number) for carrier, number in known if plain_number(number) not in without)
+    for carrier, number in (*kept, *new):
         by_number.setdefault(plain_number(number), (carrier, number))
     return list(by_number.values())
 

@@ -1,6 +1,7 @@
 """eBay's REST calls, for what Trading cannot; and the day's call budget, which REST tells."""
 
 import json
+import math
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from urllib.parse import quote, urlencode
 from connectors.ebay.faults import MESSAGE_MAX, STATUS_OK, lost, raise_for_status
 from connectors.ebay.tokens import APPLICATION, USER, Credentials
 from connectors.ebay.wire import Exchange, Reply, Wire
+from connectors.ebay.writes import SIGNATURE_CODES, Signer
 from oms_sync import sdk
 from oms_sync.sdk.strict_json import moment, read_json
 
@@ -29,10 +31,14 @@ TRADING_BUCKET: Final = "*"
 DAY_SECONDS: Final = 86_400.0
 #: limits of seconds are no budget to plan a day with
 WINDOW_SECONDS_MIN: Final = 3600
+#: what a day is planned with: a poll as often as the manifest says, some of several pages
+POLL_SECONDS: Final = 120.0
+POLL_PAGES: Final = 1.1
+HOUR_SECONDS: Final = 3600.0
 #: a quota may be told per call; what others cannot do is none of our business
 CALLS: Final = frozenset(
     "CompleteSale GetItem GetMyeBaySelling GetOrders GetUser GetUserPreferences "
-    "ReviseInventoryStatus".split()
+    "ReviseFixedPriceItem ReviseInventoryStatus".split()
 )
 
 
@@ -52,6 +58,10 @@ class RestCall:
     is_write: bool = False
     #: statuses that are an answer, too
     allowed: frozenset[int] = frozenset()
+    #: Post-Order is spoken to with another word before the token
+    scheme: str = "Bearer"
+    #: of some sellers eBay demands a digital signature for it
+    is_signed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +82,7 @@ class Rest:
         self._gate, self._may_write = request.gate, request.may_write
         self._base_url, self._wire, self._credentials = base_url, wire, credentials
         self._marketplace: str = request.settings.marketplace_id
+        self._signer = Signer(request.settings, request.clock)
 
     def call(self, call: RestCall, *, priority: sdk.Priority) -> RestAnswer:
         """Send it, once more after a refused token; raises by status."""
@@ -93,7 +104,7 @@ class Rest:
         self._gate.spend(call.operation, priority=priority)
         query = f"?{urlencode(call.query)}" if call.query else ""
         headers = {
-            "Authorization": f"Bearer {token}",
+            "Authorization": f"{call.scheme} {token}",
             "Accept": "application/json",
             "X-EBAY-C-MARKETPLACE-ID": self._marketplace,
         }
@@ -103,9 +114,16 @@ class Rest:
             headers["Content-Language"] = "en-US"
             body = json.dumps(call.payload, separators=(",", ":")).encode()
         url = f"{self._base_url}{quote(call.path)}{query}"
+        if call.is_signed:
+            headers |= self._signer.headers(call.method, url, body)
         return self._wire.send(
             Exchange(
-                method=call.method, url=url, headers=headers, body=body, is_write=call.is_write
+                operation=call.operation,
+                method=call.method,
+                url=url,
+                headers=headers,
+                body=body,
+                is_write=call.is_write,
             )
         )
 
@@ -119,23 +137,66 @@ class Rest:
             raise lost(message, is_write=call.is_write) from error
         if not isinstance(fields, dict):
             raise lost(f"{call.path}: the answer is no object", is_write=call.is_write)
+        said = f"{call.path}: HTTP {reply.status}: {errors_text(fields)}"
+        if call.is_signed and not is_good and error_codes(fields) & SIGNATURE_CODES:
+            raise sdk.FixAccount(
+                f"{said}: of this seller eBay demands signed calls: enter settings.signing_key and "
+                "signing_jwe from its Key Management API, then resume the account"
+            )
         if is_good or reply.status in call.allowed:
             return RestAnswer(status=reply.status, fields=fields, headers=reply.headers)
-        said = f"{call.path}: HTTP {reply.status}: {errors_text(fields)}"
         if reply.status == STATUS_FORBIDDEN:
             raise sdk.PermissionMissing(f"{said}: let the seller consent to it, then resume")
         raise (sdk.Rejected if call.is_write else sdk.Bug)(said)
 
 
+def error_codes(fields: Mapping[str, Any]) -> frozenset[str]:
+    """The numbers of an answer's `errors`."""
+    return frozenset(str(each.get("errorId")) for each in _errors(fields))
+
+
 def errors_text(fields: Mapping[str, Any]) -> str:
     """What the `errors` of an answer say."""
-    errors = fields.get("errors")
     texts = [
         f"{each.get('errorId')} {each.get('longMessage') or each.get('message')}"
-        for each in (errors if isinstance(errors, list) else ())
-        if isinstance(each, dict)
+        for each in _errors(fields)
     ]
     return "; ".join(texts)[:MESSAGE_MAX] or "no reason given"
+
+
+def _errors(fields: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The entries of `errors`; Post-Order wraps one in `error`."""
+    errors = fields.get("errors") or fields.get("error")
+    listed = errors if isinstance(errors, list) else [errors]
+    return [each for each in listed if isinstance(each, dict)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """What is left of the day's Trading calls, and what the rest of the day needs."""
+
+    remaining: int
+    limit: int
+    #: until all of them are there again
+    seconds: float
+
+    @property
+    def for_orders(self) -> int:
+        """Polls until then, and some that need a second page."""
+        return math.ceil(self.seconds / POLL_SECONDS * POLL_PAGES)
+
+    @property
+    def words(self) -> str:
+        """As an operator reads it."""
+        hours = f"{self.seconds / HOUR_SECONDS:.1f} h"
+        return f"{max(0, self.remaining)} of {self.limit} Trading calls left for {hours}"
+
+    @property
+    def warning(self) -> str:
+        """Empty while there is enough for reading orders."""
+        if self.remaining > self.for_orders:
+            return ""
+        return f"{self.words}: reading orders alone needs {self.for_orders}; raise poll_seconds"
 
 
 class Budget:
@@ -151,6 +212,8 @@ class Budget:
         self._due_at = request.clock.monotonic()
         #: when the quota last told of begins anew, and how much it is then
         self._anew: tuple[float, int] | None = None
+        #: how many calls are left, as far as we know: eBay's number, less what we sent since
+        self._remaining = 0
 
     def correct(self) -> None:
         """Ask eBay when it is time to; what cannot be read leaves the bucket as it is."""
@@ -175,7 +238,31 @@ class Budget:
             self._anew = now + DAY_SECONDS, limit
             self._learn(limit, limit)
 
+    def count(self) -> None:
+        """One Trading call is sent."""
+        with self._lock:
+            self._remaining -= 1
+
+    def told(self) -> "Planned | None":
+        """What is left of the day, None while eBay does not say."""
+        with self._lock:
+            if self._anew is None:
+                return None
+            seconds = max(0.0, self._anew[0] - self._clock.monotonic())
+            return Planned(remaining=self._remaining, limit=self._anew[1], seconds=seconds)
+
+    def leave_for_orders(self) -> None:
+        """Raise RateLimited where the calls left today are all needed to go on reading orders."""
+        plan = self.told()
+        if plan is not None and plan.remaining <= plan.for_orders:
+            raise sdk.RateLimited(
+                f"{plan.words}: they are kept for reading orders",
+                retry_after_seconds=min(BUDGET_SECONDS, plan.seconds),
+            )
+
     def _learn(self, remaining: int, limit: int) -> None:
+        with self._lock:
+            self._remaining = remaining
         self._gate.learn(TRADING_BUCKET, available=remaining, capacity=limit, refill_per_second=0.0)
 
     def forget(self) -> None:
@@ -207,11 +294,7 @@ def _rates(fields: Mapping[str, Any], now: datetime) -> list[_Rate]:
     apis = [api for api in fields.get("rateLimits") or () if api["apiName"].lower() == TRADING]
     told = [resource for api in apis for resource in api["resources"]]
     return [
-        (
-            int(rate["remaining"]),
-            int(rate["limit"]),
-            (moment(rate["reset"]) - now).total_seconds(),
-        )
+        (int(rate["remaining"]), int(rate["limit"]), (moment(rate["reset"]) - now).total_seconds())
         for resource in [one for one in told if one.get("name") in CALLS] or told
         for rate in resource["rates"]
         if rate["limit"] > 0 and rate.get("timeWindow", DAY_SECONDS) >= WINDOW_SECONDS_MIN

@@ -4,9 +4,12 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from connectors.ebay.account import AccountDesk
+from connectors.ebay.cancels import KIND as CANCELLATION
+from connectors.ebay.cancels import CancelDesk
 from connectors.ebay.client import Client
 from connectors.ebay.orders import OrderReader
 from connectors.ebay.parse import parse_order
+from connectors.ebay.refunds import RefundDesk
 from connectors.ebay.shipments import ShipmentDesk
 from connectors.ebay.stock import StockDesk
 from oms_sync import sdk
@@ -31,15 +34,20 @@ class EbaySession:
             lag_seconds=settings.visibility_lag_seconds,
             overlap_seconds=request.overlap_seconds,
         )
-        self._stock = StockDesk(self._client, request.clock, settings.marketplace_id)
+        self._stock = StockDesk(self._client, request)
         self._shipments = ShipmentDesk(self._client, self._orders, self._tables["carriers"])
+        self._cancels = CancelDesk(self._client, self._orders, self._tables["post_order_reasons"])
+        self._refunds = RefundDesk(self._client, self._orders, self._tables["refund_reasons"])
 
     def close(self) -> None:
         self._client.close()
 
     def check(self) -> sdk.AccountCheck:
         with understood("eBay"):
-            return self._account.check(is_zero_allowed=self._stock.is_zero_allowed())
+            return self._account.check(
+                is_zero_allowed=self._stock.is_zero_allowed(),
+                revisions=self._stock.revisions_told(),
+            )
 
     def read_orders(
         self, feed: sdk.OrderFeed, cursor: str | None, since: datetime
@@ -69,6 +77,33 @@ class EbaySession:
     def push_stock(self, batch: sdk.StockBatch) -> tuple[sdk.PushResult, ...]:
         with understood("eBay", is_write=True):
             return self._stock.push(batch)
+
+    def list_orders(self, since: datetime, until: datetime, cursor: str | None) -> sdk.OrderPage:
+        with understood("eBay"):
+            return self._orders.placed(since, until, cursor)
+
+    def cancel_order(self, cancellation: sdk.OutgoingCancellation) -> str | None:
+        with understood("eBay", is_write=True):
+            return self._cancels.cancel(cancellation)
+
+    def read_refunds(self, channel_order_id: str) -> tuple[sdk.ChannelRefund, ...]:
+        with understood("eBay"):
+            return self._refunds.read(channel_order_id)
+
+    def refund_order(self, refund: sdk.OutgoingRefund) -> str | None:
+        with understood("eBay", is_write=True):
+            return self._refunds.refund(refund)
+
+    def follow_write(self, receipt: str) -> bool:
+        with understood("eBay"):
+            kind, *parts = receipt.split("/")
+            if kind == CANCELLATION:
+                return self._cancels.follow(*parts)
+            return self._refunds.follow(*parts)
+
+    def correct_shipment(self, correction: sdk.TrackingCorrection) -> None:
+        with understood("eBay", is_write=True):
+            self._shipments.correct(correction)
 
     def read_shipments(self, channel_order_id: str) -> tuple[sdk.ChannelShipment, ...]:
         with understood("eBay"):

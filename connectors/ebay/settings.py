@@ -1,9 +1,9 @@
 """What an operator enters for one eBay seller."""
 
 import re
-from typing import Final
+from typing import Final, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 #: below it totals leave out the taxes eBay collects, and every sum would come out wrong
 OLDEST_LEVEL: Final = 1307
@@ -20,9 +20,9 @@ class EbaySettings(BaseModel):
     dev_id: str = ""
     cert_id: SecretStr
     #: the name of the application's redirect address; only the consent needs it
-    ru_name: str | None = None
-    #: what the seller's consent gave, good for 18 months
-    refresh_token: SecretStr
+    ru_name: str | None = Field(default=None, min_length=1)
+    #: what the seller's consent gave, good for 18 months; None where `accounts authorize` gets it
+    refresh_token: SecretStr | None = None
     #: the site errors and carriers are understood by: 0 is the US, 3 the UK, 77 Germany
     site_id: int = Field(default=0, ge=0, le=999)
     #: the version of the contract every answer is in; pinned, so that no field changes its meaning
@@ -32,8 +32,16 @@ class EbaySettings(BaseModel):
     visibility_lag_seconds: float = Field(default=120, ge=0, le=3600)
     #: proves to eBay that the webhook address is ours
     verification_token: SecretStr | None = None
-    #: for calls that demand a digital signature; none of this version's does
+    #: signs refunds and cancellations, which eBay demands of sellers in the EU and the UK: the
+    #: private key in PEM, or its base64 alone, as eBay's Key Management API gave it
     signing_key: SecretStr | None = None
+    #: the public half as eBay gave it with the key: a JWE
+    signing_jwe: SecretStr | None = None
+
+    @property
+    def budget_owner(self) -> str:
+        """The day's calls are the application's: all its sellers share them."""
+        return self.app_id
 
     @field_validator("verification_token")
     @classmethod
@@ -41,3 +49,9 @@ class EbaySettings(BaseModel):
         if value is not None and not _TOKEN.fullmatch(value.get_secret_value()):
             raise ValueError("must be 32 to 80 letters, digits, underscores or hyphens")
         return value
+
+    @model_validator(mode="after")
+    def _hold_both_halves(self) -> Self:
+        if (self.signing_key is None) != (self.signing_jwe is None):
+            raise ValueError("signing_key and signing_jwe belong together: enter both, or none")
+        return self

@@ -9,8 +9,9 @@ sent once more, which changes nothing at eBay.
 import hashlib
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from connectors.ebay import parse, render
@@ -30,6 +31,8 @@ class _Sent:
     """A shipment as we sent it: units by line, and each of our numbers as eBay writes it."""
 
     key: str
+    #: what it is known by to the caller; it outlives a correction
+    shown_as: str
     lines: Mapping[str, int]
     numbers: Mapping[str, str]
 
@@ -44,7 +47,7 @@ class ShipmentDesk:
 
     def read(self, channel_order_id: str) -> tuple[sdk.ChannelShipment, ...]:
         """Every dispatch of the order: those we remember, then what else eBay shows."""
-        lines = self._lines(self._order(channel_order_id))
+        lines = self._lines(self._orders.one(channel_order_id))
         found: list[sdk.ChannelShipment] = []
         explained: dict[str, set[str]] = {}
         for sent in self._remembered(lines):
@@ -55,44 +58,91 @@ class ShipmentDesk:
 
     def push(self, shipment: sdk.OutgoingShipment) -> None:
         """Mark each line as sent, with every package eBay knows of and ours."""
-        order = self._order(shipment.channel_order_id)
+        order = self._orders.one(shipment.channel_order_id)
         lines = self._lines(order)
-        unknown = sorted(set(shipment.lines) - set(lines))
-        if unknown:
-            raise sdk.Rejected(f"eBay's order has no line {', '.join(unknown)}")
+        self._refuse_unknown(shipment.lines, lines)
         if parse.is_cancelled(order) or any(
             parse.is_line_cancelled(lines[one]) for one in shipment.lines
         ):
             raise sdk.Rejected("it is cancelled at eBay: its goods are not to be sent")
         ours = render.tracking_of(shipment.packages, self._carriers)
         numbers = {own: number for own, (_, number) in ours.items()}
-        self._remember(_Sent(key=shipment.key, lines=dict(shipment.lines), numbers=numbers))
+        self._remember(
+            _Sent(
+                key=shipment.key,
+                # Two shipments may share a line and a parcel: only the key tells them apart.
+                shown_as=_id(shipment.lines, (shipment.key,)),
+                lines=dict(shipment.lines),
+                numbers=numbers,
+            )
+        )
         shipped_at = min(shipment.shipped_at, self._client.now())
-        is_begun = False
+        sets = {}
         for line_id in shipment.lines:
             line = lines[line_id]
             whole = render.complete_set(parse.tracking(line), ours.values())
-            if parse.is_shipped(line) and len(whole) == len(parse.tracking(line)):
-                continue  # sent before; a restart had forgotten it
+            if not parse.is_shipped(line) or len(whole) != len(parse.tracking(line)):
+                sets[line_id] = whole  # else sent before; a restart had forgotten it
+        try:
+            self._tell(sets, shipped_at)
+        except sdk.OutcomeUnknown:
+            raise
+        except sdk.ChannelError:
+            self._forget(shipment.key)
+            raise
+
+    def correct(self, correction: sdk.TrackingCorrection) -> None:
+        """Put other packages in place of a dispatch's; those of other dispatches stay."""
+        lines = self._lines(self._orders.one(correction.channel_order_id))
+        self._refuse_unknown(correction.lines, lines)
+        old = self._wrong_numbers(correction)
+        ours = render.tracking_of(correction.packages, self._carriers)
+        numbers = {own: number for own, (_, number) in ours.items()}
+        shipped_at = min(correction.shipped_at, self._client.now())
+        sets = {
+            line_id: render.complete_set(parse.tracking(lines[line_id]), ours.values(), without=old)
+            for line_id in correction.lines
+        }
+        self._tell(sets, shipped_at)
+        known = correction.channel_shipment_id  # it stays, though its numbers are others
+        with self._lock:
+            keys = [one.key for one in self._sent.values() if one.shown_as == known]
+        key, lines_of = keys[0] if keys else correction.key, dict(correction.lines)
+        self._remember(_Sent(key=key, shown_as=known, lines=lines_of, numbers=numbers))
+
+    def _tell(self, sets: Mapping[str, Sequence[tuple[str, str]]], shipped_at: datetime) -> None:
+        """Send each line's complete set; after the first, an error leaves the rest to a look."""
+        is_begun = False
+        for line_id, whole in sets.items():
             body = render.shipped(line_id, shipped_at, whole)
+            call = TradingCall(name=CALL, body=body, is_write=True)
             try:
-                self._client.run(
-                    TradingCall(name=CALL, body=body, is_write=True), priority=sdk.Priority.WRITE
-                )
-            except sdk.OutcomeUnknown:
-                raise
+                self._client.run(call, priority=sdk.Priority.WRITE)
             except sdk.ChannelError as error:
-                if is_begun:  # only a look tells what is still missing
+                if is_begun and not isinstance(error, sdk.OutcomeUnknown):
                     raise sdk.OutcomeUnknown(f"a part of the shipment is told: {error}") from error
-                self._forget(shipment.key)
                 raise
             is_begun = True
 
-    def _order(self, channel_order_id: str) -> Node:
-        found = self._orders.nodes([channel_order_id], sdk.Priority.WRITE)
-        if channel_order_id not in found:
-            raise sdk.Rejected(f"eBay has no order {channel_order_id}, or it is over 90 days old")
-        return found[channel_order_id]
+    def _wrong_numbers(self, correction: sdk.TrackingCorrection) -> frozenset[str]:
+        """The numbers that are to go, as eBay writes them.
+
+        An id may be older than a restart of ours; then it is the only dispatch of these lines.
+        """
+        shown = self.read(correction.channel_order_id)
+        named = [
+            one for one in shown if one.channel_shipment_id == correction.channel_shipment_id
+        ] or [one for one in shown if set(one.lines) == set(correction.lines)]
+        if len(named) != 1:
+            raise sdk.Rejected(
+                "eBay no longer shows which packages are this shipment's: correct them at eBay"
+            )
+        return frozenset(render.plain_number(one) for one in named[0].tracking_numbers)
+
+    def _refuse_unknown(self, wanted: Mapping[str, int], lines: Mapping[str, Node]) -> None:
+        unknown = sorted(set(wanted) - set(lines))
+        if unknown:
+            raise sdk.Rejected(f"eBay's order has no line {', '.join(unknown)}")
 
     def _lines(self, order: Node) -> dict[str, Node]:
         return {parse.line_id(line): line for line in order.all(parse.LINES)}
@@ -126,8 +176,7 @@ def _is_shown(sent: _Sent, lines: Mapping[str, Node]) -> bool:
 
 def _ours(sent: _Sent) -> sdk.ChannelShipment:
     return sdk.ChannelShipment(
-        # Two shipments may share a line and a parcel: only the key tells them apart.
-        channel_shipment_id=_id(sent.lines, (sent.key,)),
+        channel_shipment_id=sent.shown_as,
         lines=dict(sent.lines),
         tracking_numbers=tuple(sent.numbers),
     )

@@ -7,26 +7,17 @@ way.
 
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
-from connectors.ebay import render
-from connectors.ebay.client import Answer, Client
-from connectors.ebay.faults import (
-    BY_REST_CODE,
-    NO_CHANGE_CODES,
-    NOT_FOUND_CODES,
-    STATUS_BROKEN,
-    STATUS_OK,
-    Fault,
-    are_all,
-    refusal,
-)
-from connectors.ebay.ids import ListingName, read_listing_id
+from connectors.ebay import render, revisions
+from connectors.ebay.client import Client
+from connectors.ebay.faults import NOT_FOUND_CODES, are_all, refusal
+from connectors.ebay.ids import read_listing_id
 from connectors.ebay.listings import Shown, offered, read_page, shown
-from connectors.ebay.rest import STATUS_NOT_FOUND, RestCall, errors_text
+from connectors.ebay.rest import STATUS_NOT_FOUND, RestCall
+from connectors.ebay.revisions import Node, Revisions, Verdict
 from connectors.ebay.trading import TradingCall
 from oms_sync import sdk
 
@@ -43,40 +34,22 @@ NO_SECONDS: Final = 300.0
 BY_REST_MAX: Final = 100_000
 OFFERS_MAX: Final = 25
 _LOOK: Final = "GetItem"
-_PUSH: Final = "ReviseInventoryStatus"
 _BY_REST: Final = "/sell/inventory/v1"
 _READ: Final = sdk.Priority.READ
 _WRITE: Final = sdk.Priority.WRITE
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Node:
-    """One entry of a batch, as eBay names it."""
-
-    entry: sdk.StockPush
-    name: ListingName
-
-    @property
-    def key(self) -> str:
-        return self.entry.channel_listing_id
-
-    @property
-    def sku(self) -> str:
-        return self.name.sku or self.entry.channel_sku
-
-
 #: when eBay was looked at, and what it showed
 _Look: TypeAlias = tuple[datetime, Sequence[Shown]]
-#: what became of a node, and why
-_Verdict: TypeAlias = tuple[sdk.PushOutcome, str]
-_APPLIED: Final = (sdk.PushOutcome.APPLIED, "")
 
 
 class StockDesk:
     """Everything about quantities for one account."""
 
-    def __init__(self, client: Client, clock: sdk.Clock, marketplace_id: str) -> None:
-        self._client, self._clock, self._marketplace = client, clock, marketplace_id
+    def __init__(self, client: Client, request: sdk.OpenRequest) -> None:
+        self._client, self._clock = client, request.clock
+        self._marketplace: str = request.settings.marketplace_id
+        self._revisions = Revisions(request.clock, request.tokens)
         self.per_page = render.LISTINGS_PER_PAGE
         self._revising, self._lock = threading.Lock(), threading.Lock()
         #: listings Trading may not revise; what a restart forgets is learnt again by one refusal
@@ -95,8 +68,14 @@ class StockDesk:
             cursor=str(page + 1) if page < found.pages else None,
         )
 
+    def revisions_told(self) -> str:
+        """What an operator is shown of revisions; empty while nothing is near a limit."""
+        return self._revisions.told()
+
     def read(self, channel_listing_ids: Sequence[str]) -> sdk.StockReading:
         """What eBay shows; ended and unknown listings are absent."""
+        with self._revising:
+            self._send_waiting()
         asked = set(channel_listing_ids)
         names = (read_listing_id(one) for one in channel_listing_ids)
         missing = dict.fromkeys(name.item_id for name in names if name)
@@ -137,7 +116,7 @@ class StockDesk:
         if any(fault.is_broken for fault in answer.errors):
             raise refusal(_LOOK, answer.errors, is_write=False)
         if not are_all(answer.errors, NOT_FOUND_CODES):
-            # What is not about this one listing is refused to this call, too.
+            # What is not about this one listing is revisions.refused to this call, too.
             call = TradingCall(name="GetUser", body=render.who_we_are())
             self._client.run(call, priority=_READ)
         return answer.at, []
@@ -164,19 +143,13 @@ class StockDesk:
             raise sdk.Bug(f"a batch holds {BATCH_MAX} quantities, not {len(batch.entries)}")
         with self._revising:
             verdicts, nodes = self._sort(batch.entries)
+            nodes, later = self._revisions.sort(nodes)
+            nodes, spared = self._spare(nodes)
+            later += spared
+            verdicts |= dict.fromkeys((node.key for node in later), revisions.WAITING)
+            self._send_waiting()
             at = dict.fromkeys(verdicts, self._client.now())
-            by_trading = [node for node in nodes if node.name.item_id not in self._by_rest]
-            sent: dict[str, _Verdict] = {}
-            for start in range(0, len(by_trading), NODES_MAX):
-                chunk = by_trading[start : start + NODES_MAX]
-                sent |= self._revise_chunk(chunk, by_trading[start:], is_first=not sent)
-                at |= {node.key: self._client.now() for node in chunk}
-                if any(node.key in sent for node in by_trading[start + NODES_MAX :]):
-                    break  # eBay cannot serve this now: the rest has its verdict
-            for node in nodes:
-                if node.key not in sent:
-                    sent[node.key] = self._set_by_rest(node, is_first=not sent)
-                    at[node.key] = self._client.now()
+            sent = self._send(nodes, at)
         now = self._client.now()
         return tuple(
             sdk.PushResult(
@@ -188,9 +161,57 @@ class StockDesk:
             for key, (outcome, reason) in {**verdicts, **sent}.items()
         )
 
+    def _send(self, nodes: Sequence[Node], at: dict[str, datetime]) -> dict[str, Verdict]:
+        """Verdicts on all of `nodes`; notes `at` when each was sent."""
+        sent: dict[str, Verdict] = {}
+        chunks = _chunks([node for node in nodes if node.name.item_id not in self._by_rest])
+        for number, chunk in enumerate(chunks):
+            rest = [node for each in chunks[number:] for node in each]
+            sent |= self._revise_chunk(chunk, rest, is_first=not sent)
+            at |= {node.key: self._client.now() for node in chunk}
+            if any(node.key in sent for node in rest[len(chunk) :]):
+                break  # eBay cannot serve this now: the rest has its verdict
+        for node in nodes:
+            if node.key not in sent:
+                sent[node.key] = self._set_by_rest(node, is_first=not sent)
+                at[node.key] = self._client.now()
+        return sent
+
+    def _spare(self, nodes: list[Node]) -> tuple[list[Node], list[Node]]:
+        """What may go while calls are short, and what waits.
+
+        A 0 that comes too late is sold again: it goes while there is a call left. Where there is
+        none, nothing of the batch goes, and the hub comes again.
+        """
+        urgent = [node for node in nodes if node.entry.quantity == 0]
+        if len(urgent) == len(nodes):
+            return nodes, []
+        try:
+            self._client.budget.leave_for_orders()
+        except sdk.RateLimited:
+            if not urgent:
+                raise
+        else:
+            return nodes, []
+        waiting = [node for node in nodes if node.entry.quantity]
+        self._revisions.wait(waiting)
+        return urgent, waiting
+
+    def _send_waiting(self) -> None:
+        """Send what waited for its turn; it is nobody's call, so its trouble is nobody's either."""
+        nodes = self._revisions.due()
+        try:
+            nodes, _ = self._spare(nodes)
+            sent = self._send(nodes, {})
+        except sdk.ChannelError:
+            self._revisions.wait(nodes)  # nothing was sent: it waits on
+            return
+        unsent = [node for node in nodes if sent[node.key][0] is sdk.PushOutcome.NOT_APPLIED]
+        self._revisions.wait(unsent)
+
     def _revise_chunk(
-        self, chunk: Sequence[_Node], rest: Sequence[_Node], *, is_first: bool
-    ) -> dict[str, _Verdict]:
+        self, chunk: Sequence[Node], rest: Sequence[Node], *, is_first: bool
+    ) -> dict[str, Verdict]:
         """Verdicts on one call's nodes; on all of `rest` where eBay cannot serve this now.
 
         Once a call of the batch was sent, its outcomes must not be lost to the error of another.
@@ -202,25 +223,37 @@ class StockDesk:
             if is_all:
                 raise
             lost = dict.fromkeys((one.key for one in chunk), (sdk.PushOutcome.UNKNOWN, str(error)))
-            return _not_sent(rest, str(error)) | lost
+            return revisions.not_sent(rest, str(error)) | lost
         except sdk.FixData as error:
-            if is_all:  # the hub halves it
+            if is_all and len(chunk) <= NODES_MAX:  # the hub halves it
                 raise
-            if len(chunk) > 1:  # refused without a name: each for itself
-                return {k: v for one in chunk for k, v in self._revise_alone(one).items()}
-            return {chunk[0].key: _refused(str(error))}
+            return self._revise_apart(chunk, str(error))
         except sdk.ChannelError as error:
             if is_first:
                 raise
-            return _not_sent(rest, str(error))
+            return revisions.not_sent(rest, str(error))
 
-    def _revise_alone(self, node: _Node) -> dict[str, _Verdict]:
+    def _revise_apart(self, nodes: Sequence[Node], reason: str) -> dict[str, Verdict]:
+        """What was refused without a name, in smaller calls: four at a time, each for itself."""
+        if len(nodes) == 1:
+            return {nodes[0].key: revisions.refused(reason)}
+        if len(nodes) <= NODES_MAX:
+            return {k: v for one in nodes for k, v in self._revise_alone(one).items()}
+        found: dict[str, Verdict] = {}
+        for start in range(0, len(nodes), NODES_MAX):
+            four = nodes[start : start + NODES_MAX]
+            found |= self._revise_chunk(four, nodes[start:], is_first=False)
+            if any(node.key in found for node in nodes[start + NODES_MAX :]):
+                break
+        return found
+
+    def _revise_alone(self, node: Node) -> dict[str, Verdict]:
         return self._revise_chunk([node], [node], is_first=False)
 
-    def _sort(self, entries: Sequence[sdk.StockPush]) -> tuple[dict[str, _Verdict], list[_Node]]:
+    def _sort(self, entries: Sequence[sdk.StockPush]) -> tuple[dict[str, Verdict], list[Node]]:
         """Entries that cannot be sent at all, with the reason; and those that can."""
-        refused: dict[str, _Verdict] = {}
-        nodes: list[_Node] = []
+        unfit: dict[str, Verdict] = {}
+        nodes: list[Node] = []
         for entry in entries:
             name = read_listing_id(entry.channel_listing_id)
             if name is None:
@@ -233,18 +266,35 @@ class StockDesk:
                     "or remove the variation; switch it on in eBay's selling preferences"
                 )
             else:
-                nodes.append(_Node(entry=entry, name=name))
+                nodes.append(Node(entry=entry, name=name))
                 continue
-            refused[entry.channel_listing_id] = _refused(reason)
-        return refused, nodes
+            unfit[entry.channel_listing_id] = revisions.refused(reason)
+        return unfit, nodes
 
-    def _revise(self, nodes: Sequence[_Node]) -> dict[str, _Verdict]:
-        body = render.quantities(
-            (node.name.item_id, node.name.sku, node.entry.quantity) for node in nodes
-        )
-        call = TradingCall(name=_PUSH, body=body, is_write=True)
+    def _revise(self, nodes: Sequence[Node]) -> dict[str, Verdict]:
+        item_ids = [node.name.item_id for node in nodes]
+        if len(nodes) > NODES_MAX:
+            item_ids = item_ids[:1]
+            skus = [(node.sku, node.entry.quantity) for node in nodes]
+            call = TradingCall(
+                name=revisions.PUSH_MANY, body=render.variations(item_ids[0], skus), is_write=True
+            )
+        else:
+            body = render.quantities(
+                (node.name.item_id, node.name.sku, node.entry.quantity) for node in nodes
+            )
+            call = TradingCall(name=revisions.PUSH, body=body, is_write=True)
         answer = self._client.attempt(call, priority=_WRITE)
-        verdicts = _judge(answer, nodes)
+        if answer.ack != "Failure":
+            self._revisions.count(item_ids)
+        worn = [node for node in nodes if revisions.is_worn_out(answer, node.name.item_id)]
+        self._revisions.exhaust(worn)
+        if len(worn) == len(nodes):
+            return dict.fromkeys((node.key for node in worn), revisions.WAITING)
+        verdicts = (revisions.judge_many if call.name == revisions.PUSH_MANY else revisions.judge)(
+            answer, nodes
+        )
+        verdicts |= dict.fromkeys((node.key for node in worn), revisions.WAITING)
         for node in nodes:
             if node.key not in verdicts:
                 self._by_rest[node.name.item_id] = None
@@ -252,10 +302,12 @@ class StockDesk:
             self._by_rest.popitem(last=False)
         return verdicts
 
-    def _set_by_rest(self, node: _Node, *, is_first: bool) -> _Verdict:
+    def _set_by_rest(self, node: Node, *, is_first: bool) -> Verdict:
         """One SKU of a listing that the Inventory API owns."""
         if not node.sku:
-            return _refused("a listing of the Inventory API is written by its SKU, and has none")
+            return revisions.refused(
+                "a listing of the Inventory API is written by its SKU, and has none"
+            )
         try:
             answer = self._client.rest.call(
                 RestCall(
@@ -273,16 +325,17 @@ class StockDesk:
             return sdk.PushOutcome.UNKNOWN, str(error)
         except (sdk.Rejected, sdk.Bug, sdk.PermissionMissing) as error:
             # One listing may wait for a person, or for a scope; the account goes on.
-            return _refused(str(error))
+            return revisions.refused(str(error))
         except sdk.ChannelError as error:
             if is_first:
                 raise
             # Others of the batch have their outcomes by now, and these must not be lost.
             return sdk.PushOutcome.NOT_APPLIED, str(error)
+        self._revisions.count([node.name.item_id])
         rows = answer.fields.get("responses")
-        return _judge_rows(rows if isinstance(rows, list) else (), node.sku)
+        return revisions.judge_rows(rows if isinstance(rows, list) else (), node.sku)
 
-    def _offers(self, node: _Node) -> list[str]:
+    def _offers(self, node: Node) -> list[str]:
         """The offers behind the listing: their quantity limits what is listed, too."""
         query = {"sku": node.sku, "marketplace_id": self._marketplace, "limit": str(OFFERS_MAX)}
         answer = self._client.rest.call(
@@ -301,98 +354,11 @@ class StockDesk:
         return [str(each["offerId"]) for each in ours or offers]
 
 
-def _not_sent(nodes: Sequence[_Node], reason: str) -> dict[str, _Verdict]:
-    return dict.fromkeys((node.key for node in nodes), (sdk.PushOutcome.NOT_APPLIED, reason))
-
-
-def _judge(answer: Answer, nodes: Sequence[_Node]) -> dict[str, _Verdict]:
-    """What became of each node; those Trading may not revise are left out.
-
-    Matched by what eBay names, never by position. Raises Rejected where it refuses several without
-    saying which.
-    """
-    verdicts: dict[str, _Verdict] = {}
-    elsewhere: set[str] = set()
-    undecided: list[_Node] = []
-    unnamed = [f for f in answer.errors if not any(_names(f, node, nodes) for node in nodes)]
+def _chunks(nodes: Sequence[Node]) -> list[list[Node]]:
+    """What goes into one call each: many variations of one listing, or any four."""
+    by_item: dict[str, list[Node]] = {}
     for node in nodes:
-        mine = [fault for fault in answer.errors if _names(fault, node, nodes)]
-        if len(nodes) == 1:
-            mine = list(answer.errors)
-        if any(fault.code == BY_REST_CODE for fault in mine):
-            elsewhere.add(node.key)
-        elif mine:
-            verdicts[node.key] = _failed(mine)
-        elif answer.ack != "Failure" and _is_done(answer, node, nodes):
-            verdicts[node.key] = _APPLIED
-        else:
-            undecided.append(node)
-    if answer.ack == "Failure" and len(undecided) == len(nodes):
-        raise refusal(_PUSH, unnamed, is_write=True)
-    if unnamed and not undecided:  # somebody failed, although all are echoed
-        undecided = [node for node in nodes if verdicts.get(node.key) == _APPLIED]
-    rest = _rest(answer, unnamed, len(undecided))
-    return verdicts | {node.key: rest for node in undecided if node.key not in elsewhere}
-
-
-def _rest(answer: Answer, unnamed: Sequence[Fault], count: int) -> _Verdict:
-    """The verdict on nodes the answer says nothing of."""
-    said = "; ".join(fault.reason for fault in unnamed)
-    if answer.ack == "Failure":
-        return sdk.PushOutcome.NOT_APPLIED, said or "refused in company"
-    if unnamed and count == 1:
-        return _failed(unnamed)
-    if count == 1 and any(fault.code in NO_CHANGE_CODES for fault in answer.faults):
-        return _APPLIED
-    return sdk.PushOutcome.UNKNOWN, said or "eBay does not mention it"
-
-
-def _is_done(answer: Answer, node: _Node, nodes: Sequence[_Node]) -> bool:
-    """True when the answer echoes the node, or warns that nothing had to change."""
-    if any(f.code in NO_CHANGE_CODES and _names(f, node, nodes) for f in answer.faults):
-        return True
-    is_only = [each.name.item_id for each in nodes].count(node.name.item_id) == 1
-    for echo in answer.root.all("InventoryStatus"):
-        # A listing without variations is echoed with an empty SKU, or with the seller's.
-        is_same = echo.text("SKU") == node.name.sku or (
-            is_only and (node.name.sku is None or echo.text("SKU") is None)
-        )
-        if is_same and echo.text("ItemID") == node.name.item_id:
-            return True
-    return False
-
-
-def _names(fault: Fault, node: _Node, nodes: Sequence[_Node]) -> bool:
-    """True when the fault's parameters name this node and no other."""
-    has_item, has_sku = node.name.item_id in fault.values, node.sku in fault.values
-    if has_item and [each.name.item_id for each in nodes].count(node.name.item_id) == 1:
-        return True
-    if not (node.sku and has_sku):
-        return False
-    return has_item or [each.sku for each in nodes].count(node.sku) == 1
-
-
-def _judge_rows(rows: Sequence[Mapping[str, Any]], sku: str) -> _Verdict:
-    """What the Inventory API answered for one SKU: a row each for its stock and its offers."""
-    mine = [row for row in rows if row.get("sku") in (sku, None)]
-    statuses = [row.get("statusCode") for row in mine]
-    if not mine or any(type(status) is not int for status in statuses):
-        return sdk.PushOutcome.UNKNOWN, "the answer does not mention it"
-    bad = [row for row in mine if row["statusCode"] not in STATUS_OK]
-    if not bad:
-        return _APPLIED
-    reason = "; ".join(errors_text(row) for row in bad)
-    if len(bad) < len(mine) or any(row["statusCode"] in STATUS_BROKEN for row in bad):
-        return sdk.PushOutcome.UNKNOWN, reason
-    return _refused(reason)
-
-
-def _failed(faults: Sequence[Fault]) -> _Verdict:
-    """The verdict on a node these faults are about; where eBay itself failed, only a look tells."""
-    is_broken = any(fault.is_broken for fault in faults)
-    outcome = sdk.PushOutcome.UNKNOWN if is_broken else sdk.PushOutcome.REJECTED
-    return outcome, "; ".join(fault.reason for fault in faults)
-
-
-def _refused(reason: str) -> _Verdict:
-    return sdk.PushOutcome.REJECTED, reason
+        by_item.setdefault(node.name.item_id, []).append(node)
+    many = [each for each in by_item.values() if len(each) > NODES_MAX]
+    few = [node for node in nodes if len(by_item[node.name.item_id]) <= NODES_MAX]
+    return [*many, *(few[start : start + NODES_MAX] for start in range(0, len(few), NODES_MAX))]

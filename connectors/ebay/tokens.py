@@ -62,26 +62,40 @@ class Credentials:
         return *self._keys(stored), self._refresh_token(stored)
 
     def _refresh_token(self, stored: Mapping[str, str]) -> str:
-        from_file: str = self._settings.refresh_token.get_secret_value()
-        return stored.get("refresh_token") or from_file
+        from_file = self._settings.refresh_token
+        return stored.get("refresh_token") or (from_file.get_secret_value() if from_file else "")
 
     def _grant_user(self, stored: Mapping[str, str]) -> Grant:
+        refresh_token = self._refresh_token(stored)
+        if not refresh_token:
+            raise AuthFailed(
+                "the seller has not consented yet: oms-sync accounts authorize ACCOUNT, or enter "
+                "settings.refresh_token; then resume the account"
+            )
         # Without a scope the grant covers everything the seller consented to.
-        return self._grant("refresh_token", refresh_token=self._refresh_token(stored))
+        return self._grant("refresh_token", refresh_token=refresh_token)
 
     def _grant_own(self, _: Mapping[str, str]) -> Grant:
         return self._grant("client_credentials", scope=SCOPE)
 
     def _grant(self, grant_type: str, **form: str) -> Grant:
-        pair = ":".join(self._keys({}))
-        headers = {
-            "Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}",
-            "Content-Type": "application/x-www-form-urlencoded",
-            "Accept": "application/json",
-        }
-        body = urlencode({"grant_type": grant_type, **form}).encode()
-        exchange = Exchange(method="POST", url=self._url, headers=headers, body=body)
-        return read_grant(_answer(self._wire.send(exchange)))
+        asked = {"grant_type": grant_type, **form}
+        return read_grant(ask_for_grant(self._wire, self._url, self._keys({}), asked))
+
+
+def ask_for_grant(
+    wire: Wire, url: str, keys: tuple[str, ...], form: Mapping[str, str]
+) -> Mapping[str, Any]:
+    """What the token endpoint grants; `keys` are the application's."""
+    headers = {
+        "Authorization": f"Basic {base64.b64encode(':'.join(keys).encode()).decode()}",
+        "Content-Type": "application/x-www-form-urlencoded",
+        "Accept": "application/json",
+    }
+    exchange = Exchange(
+        operation="token", method="POST", url=url, headers=headers, body=urlencode(form).encode()
+    )
+    return _answer(wire.send(exchange))
 
 
 def _answer(reply: Reply) -> Mapping[str, Any]:
@@ -104,8 +118,8 @@ def _refused(status: int, code: str) -> ChannelError:
         )
     if code == "invalid_grant":
         return AuthFailed(
-            f"the seller's consent has ended or was revoked ({said}): obtain a new refresh_token, "
-            "then resume the account"
+            f"the seller's consent has ended or was revoked ({said}): let the seller consent anew "
+            "(oms-sync accounts authorize ACCOUNT), then resume the account"
         )
     return AuthFailed(
         f"eBay refuses app_id and cert_id ({said}): check them, then resume the account"

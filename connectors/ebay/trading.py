@@ -53,11 +53,11 @@ class TradingConnection(Connection):  # type: ignore[misc] # the SDK ships no ty
             # Forced, for the SDK overwrites some, and a stray file may have set others.
             self.config.set(name, value, force=True)
         self.datetime_nodes: list[str] = []
-        self._wire, self.is_write = wire, False
+        self._wire, self.is_write, self.operation = wire, False, ""
 
     def run(self, call: TradingCall) -> Reply:
         """Send it; raises what the wire raises, and answers every HTTP status."""
-        self.is_write = call.is_write
+        self.is_write, self.operation = call.is_write, call.name
         reply: Reply = self.execute(call.name, call.body)
         return reply
 
@@ -71,6 +71,7 @@ class TradingConnection(Connection):  # type: ignore[misc] # the SDK ships no ty
         body = request.body
         self.response = self._wire.send(
             Exchange(
+                operation=self.operation,
                 method=request.method,
                 url=request.url,
                 headers={

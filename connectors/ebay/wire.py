@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from connectors.ebay.faults import lost
-from oms_sync.sdk import Clock, FixAccount
+from oms_sync.sdk import Call, CallLog, ChannelError, Clock, FixAccount
 
 CONNECT_SECONDS: Final = 10.0
 TIMEOUT_SECONDS: Final = 15.0
@@ -23,13 +23,18 @@ ANSWER_BYTES_MAX: Final = 20_000_000
 CONNECTIONS_MAX: Final = 20
 #: shorter than any server keeps an idle connection, so that a call seldom meets a dying one
 IDLE_SECONDS: Final = 2.0
+REQUEST_ID_MAX: Final = 120
 _GZIP: Final = 31
+#: where eBay names a request, to be quoted to its support; the first that is there counts
+_REQUEST_IDS: Final = ("x-ebay-c-request-id", "x-ebay-request-id", "rlogid")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exchange:
     """One request; header names as they are sent."""
 
+    #: what it is noted as: a bucket of the budget, or a Trading call
+    operation: str
     method: str
     url: str
     headers: Mapping[str, str]
@@ -49,9 +54,11 @@ class Reply:
 class Wire:
     """Sends to one base URL; safe from several threads."""
 
-    def __init__(self, clock: Clock, base_url: str, *, keeps_connections: bool = True) -> None:
+    def __init__(
+        self, clock: Clock, base_url: str, calls: CallLog, *, keeps_connections: bool = True
+    ) -> None:
         _refuse_open_http(base_url)
-        self._clock = clock
+        self._clock, self._calls = clock, calls
         self._http = httpx.Client(
             trust_env=False,
             follow_redirects=False,
@@ -68,6 +75,32 @@ class Wire:
 
     def send(self, exchange: Exchange) -> Reply:
         """Send and read; raises ChannelDown, or OutcomeUnknown when a write may have arrived."""
+        at, began = self._clock.now(), self._clock.monotonic()
+        status, request_id = "lost", ""
+        try:
+            reply = self._exchange(exchange)
+        except ChannelError as error:
+            if isinstance(error.__cause__, httpx.TimeoutException | TimeoutError):
+                status = "timeout"
+            raise
+        else:
+            status = str(reply.status)
+            told = (reply.headers[name] for name in _REQUEST_IDS if name in reply.headers)
+            request_id = next(told, "")
+            return reply
+        finally:
+            took = self._clock.monotonic() - began
+            self._calls.note(
+                Call(
+                    operation=exchange.operation,
+                    at=at,
+                    duration_seconds=took,
+                    status=status,
+                    request_id=request_id[:REQUEST_ID_MAX],
+                )
+            )
+
+    def _exchange(self, exchange: Exchange) -> Reply:
         until = self._clock.monotonic() + DEADLINE_SECONDS
         request = self._http.build_request(
             exchange.method,

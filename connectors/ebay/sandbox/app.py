@@ -2,7 +2,9 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import count
 from typing import Any, Final
 
 from starlette.applications import Starlette
@@ -12,13 +14,14 @@ from connectors.ebay.sandbox.complete import CompleteSale
 from connectors.ebay.sandbox.extra_controls import extra_routes
 from connectors.ebay.sandbox.limits import Limits
 from connectors.ebay.sandbox.notifications import Notifications
+from connectors.ebay.sandbox.post_order import PostOrderDoors
 from connectors.ebay.sandbox.pushes import Pushes
 from connectors.ebay.sandbox.rest import Rest
 from connectors.ebay.sandbox.rest_account import AnalyticsDoors
 from connectors.ebay.sandbox.rest_fulfilment import FulfilmentDoors
 from connectors.ebay.sandbox.rest_inventory import InventoryDoors
 from connectors.ebay.sandbox.sales import SellerSales
-from connectors.ebay.sandbox.tokens import Tokens
+from connectors.ebay.sandbox.tokens import RU_NAME, Tokens
 from connectors.ebay.sandbox.trading import WRITES, Trading
 from oms_sync.sdk.sandbox import (
     FaultSwitches,
@@ -51,6 +54,7 @@ LEVEL: Final = 1423
 TOPICS: Final = ("ORDER_CONFIRMATION",)
 _TRADING_PATH: Final = "/ws/api.dll"
 _TOKEN_PATH: Final = "/identity/v1/oauth2/token"  # noqa: S105 - a path
+_CONSENT_PATH: Final = "/oauth2/authorize"
 _CONTROL_PATH: Final = "/_sandbox/"
 #: where nobody listens: a caller that follows redirects gets no further
 _ELSEWHERE: Final = "http://127.0.0.1:9/ws/api.dll"
@@ -76,6 +80,7 @@ class EbaySandbox:
         complete = CompleteSale(self.books, self.sales)
         self.trading = Trading(self.books, self.tokens, limits, complete)
         self.pushes = Pushes(self.books, self._courier)
+        self.post_order = PostOrderDoors(self.books, self.sales)
         self._notifications = Notifications(self.store, self.pushes)
         self._rest = Rest(
             self.store,
@@ -84,13 +89,18 @@ class EbaySandbox:
             (
                 *InventoryDoors(self.books).doors,
                 *FulfilmentDoors(self.books).doors,
+                *self.post_order.doors,
                 *self._notifications.doors,
                 *AnalyticsDoors(limits).doors,
             ),
         )
         self._wire = Wire(self.faults, options)
+        self._request_numbers = count(1)
         self._controls = Starlette(
-            routes=[*extra_routes(self.sales), *control_routes(self.sales, self.faults, options)],
+            routes=[
+                *extra_routes(self.sales, self.post_order),
+                *control_routes(self.sales, self.faults, options),
+            ],
             exception_handlers={Refusal: refusal_response},
             lifespan=self._lifespan,
         )
@@ -113,7 +123,8 @@ class EbaySandbox:
     def account_entry(self) -> dict[str, Any]:
         secret, options = self.store.secret, self.options
         settings: dict[str, Any] = {name: secret(name) for name in ("app_id", "dev_id", "cert_id")}
-        settings |= {"ru_name": "Sandbox_Seller-Sandbox-hub", "site_id": 0}
+        settings |= {"ru_name": RU_NAME, "site_id": 0}
+        settings |= {"signing_key": self._rest.key.shown(), "signing_jwe": self._rest.key.jwe}
         settings |= {"refresh_token": self.tokens.refresh_token, "compatibility_level": LEVEL}
         settings |= {"marketplace_id": "EBAY_US", "visibility_lag_seconds": options.lag_seconds}
         settings |= {"verification_token": secret("verification_token")}
@@ -136,6 +147,13 @@ class EbaySandbox:
                 granted = self.tokens.grant(body, headers)
             await send_reply(send, granted)
             return
+        if scope["method"] == "GET" and path.endswith(_CONSENT_PATH):
+            with self.store.act():
+                page = self.tokens.ask_seller(
+                    scope.get("query_string", b"").decode(), self.options.base_url
+                )
+            await send_reply(send, page)
+            return
         call = await self._call(scope, headers, body)
         if call is None:
             await send_reply(send, Reply(status=404, body=b'{"errors": []}'))
@@ -150,7 +168,9 @@ class EbaySandbox:
         path, method = scope["path"], scope["method"]
         if method == "POST" and path.endswith(_TRADING_PATH):
             is_write = headers.get("x-ebay-api-call-name") in WRITES
-            return Call(work=lambda: self.trading.answer(headers, body), is_write=is_write)
+            return Call(
+                work=lambda: self._named(self.trading.answer(headers, body)), is_write=is_write
+            )
         found = self._rest.find(method, path)
         if found is None:
             return None
@@ -158,4 +178,11 @@ class EbaySandbox:
         query = scope.get("query_string", b"").decode()
         is_write = method != "GET"
         work = self._rest.answer
-        return Call(work=lambda: work(found, headers, (query, body)), is_write=is_write)
+        return Call(
+            work=lambda: self._named(work(found, headers, (query, body))), is_write=is_write
+        )
+
+    def _named(self, reply: Reply) -> Reply:
+        """The answer with the id it is known by at the channel."""
+        name = f"t6sandbox-{next(self._request_numbers):x}"
+        return replace(reply, headers=(*reply.headers, ("rlogid", name)))

@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Final
 
 from oms_sync.sdk.sandbox import Refusal
-from oms_sync.sdk.sandbox_records import Level, Line, Order, Variant
+from oms_sync.sdk.sandbox_records import Level, Line, Order, Refund, Variant
 from oms_sync.sdk.sandbox_store import Store
 
 #: every eighth SKU begins a listing of four variations, another is managed by the Inventory API
@@ -58,6 +58,18 @@ class Parcel:
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
+class MoneyBack:
+    """What of one refund goes to one line, or to the order as a whole (None)."""
+
+    refund: Refund
+    line: Line | None
+    amount: Decimal
+    #: when the buyer has it; until then no other refund is taken
+    done_at: datetime
+    is_failed: bool = False
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
 class Sheet:
     """What eBay keeps of an order beside the store's record."""
 
@@ -70,6 +82,12 @@ class Sheet:
     #: QuantityPurchased as shown, by line id
     purchased: dict[int, int] = field(default_factory=dict)
     paid_at: datetime | None = None
+    #: the buyer wishes to cancel, and nobody has decided yet
+    is_cancel_asked: bool = False
+    #: sold through the vendor's international programme
+    goes_abroad: bool = False
+    #: refunds sent by API
+    refunds: list[MoneyBack] = field(default_factory=list)
 
 
 class Books:
@@ -87,6 +105,8 @@ class Books:
         self._tracking: dict[str, int] = {}
         #: the account's out-of-stock control preference
         self.keeps_sold_out = True
+        #: refunds are taken in and come to nothing
+        self.fails_refunds = False
         self._region = 1 + int(store.secret("order-region")[:4], 16) % 27
         self._list_everything()
 
@@ -166,6 +186,17 @@ class Books:
             self.listing_of[variant.id] = fresh
         return fresh
 
+    def gather(self, variants: list[Variant]) -> Listing:
+        """Single offers become the variations of one new listing."""
+        whole = self._list(variants[0], has_variations=True)
+        for variant in variants:
+            old = self.listing_of[variant.id]
+            if old is not whole:
+                del self.listings[old.id]
+                whole.variants.append(variant)
+            variant.product_id, self.listing_of[variant.id] = whole.id, whole
+        return whole
+
     def active(self) -> Iterator[Listing]:
         return (listing for listing in self.listings.values() if listing.ended_at is None)
 
@@ -208,6 +239,7 @@ class Books:
         mine.purchased |= theirs.purchased
         mine.shipped_at |= theirs.shipped_at
         mine.parcels += theirs.parcels
+        mine.is_cancel_asked |= theirs.is_cancel_asked
         for name in theirs.names:
             self._by_name[name] = order.id
         self._name_lines(order)

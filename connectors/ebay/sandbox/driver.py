@@ -36,7 +36,8 @@ class Seller(SandboxDriver):
         return EbaySettings.model_validate(fields)
 
     def live_secrets(self, settings: Any) -> tuple[Any, ...]:
-        return settings.refresh_token, settings.cert_id, settings.verification_token
+        secrets = settings.refresh_token, settings.cert_id, settings.verification_token
+        return *secrets, settings.signing_key, settings.signing_jwe
 
     def opened(self, request: OpenRequest) -> EbaySession:
         session = open_session(request)
@@ -66,6 +67,10 @@ class Seller(SandboxDriver):
         self.sandbox.sales.pay(channel_order_id)
         name: str = self.sandbox.books.sheets[self.order(channel_order_id).id].name
         return name
+
+    def request_cancellation(self, channel_order_id: str) -> None:
+        """The buyer asks to cancel."""
+        self.sandbox.post_order.request(channel_order_id)
 
     def webhook(self) -> SignedWebhook:
         placed = self.place_order(1)

@@ -6,6 +6,7 @@ from typing import Final
 from connectors.ebay.sandbox.books import Books, Listing
 from connectors.ebay.sandbox.get_orders import page_of, pages
 from connectors.ebay.sandbox.markup import Content, Markup, fill, join, tag
+from connectors.ebay.sandbox.order_views import style_of
 from connectors.ebay.sandbox.shapes import Asked
 from connectors.ebay.sandbox.wrongs import Refused, invalid, wrong
 from oms_sync.sdk.sandbox_records import Variant
@@ -65,7 +66,8 @@ class ListingCalls:
         variations = join(
             fill(
                 "Variation",
-                sku=each.sku,
+                sku=each.sku or None,
+                style=style_of(each),
                 price=each.price,
                 quantity=available[each.id] + sold[each.id],
                 sold=sold[each.id],

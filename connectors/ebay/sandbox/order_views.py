@@ -8,7 +8,7 @@ from typing import Final
 
 from connectors.ebay.sandbox.books import Books, Sheet, is_cancelled, is_gone, subtotal
 from connectors.ebay.sandbox.markup import Markup, fill, join
-from oms_sync.sdk.sandbox_records import Line, Order
+from oms_sync.sdk.sandbox_records import Line, Order, Variant
 
 #: from this compatibility level on totals include the tax eBay collects
 TAX_IN_TOTALS_FROM: Final = 1307
@@ -77,10 +77,12 @@ class OrderViews:
             hold=_hold(order),
             refunded=refunded if has_refunds else None,
             refund_status="Successful" if has_refunds else None,
+            is_abroad=sheet.goes_abroad,
+            legs=_legs(order) if sheet.goes_abroad else None,
             payments=_payments(order, sheet, total),
             seller=self._books.store.options.account,
-            cancel_reason="BuyerCancelOrder" if is_off else None,
-            cancel_status=_cancel_status(order),
+            cancel_reason="BuyerCancelOrder" if is_off or sheet.is_cancel_asked else None,
+            cancel_status=_cancel_status(order, sheet),
             count=len(order.lines),
         )
 
@@ -89,7 +91,13 @@ class OrderViews:
         listing = self._books.listings[int(name.partition("-")[0])]
         title, parcels = listing.title, (each for each in sheet.parcels if each.line is line)
         variation = fill(
-            "Variation", sku=variant.sku, title=title, price=None, quantity=None, sold=None
+            "Variation",
+            sku=variant.sku or None,
+            style=style_of(variant),
+            title=title,
+            price=None,
+            quantity=None,
+            sold=None,
         )
         return fill(
             "Transaction",
@@ -117,6 +125,18 @@ class OrderViews:
         )
 
 
+def style_of(variant: Variant) -> str:
+    """What tells a variation from its neighbours, though its seller gave it no SKU."""
+    return variant.sku or f"No. {variant.id}"
+
+
+def _legs(order: Order) -> Markup:
+    """The programme's own hall: goods go there, never to the buyer abroad."""
+    buyer = order.buyer
+    name = f"{buyer['first_name']} {buyer['last_name']}"
+    return fill("Legs", name=name, reference=f"PGSP US{order.id}")
+
+
 def _payments(order: Order, sheet: Sheet, total: Decimal) -> Markup | None:
     if sheet.paid_at is None:
         return None
@@ -130,9 +150,9 @@ def _payments(order: Order, sheet: Sheet, total: Decimal) -> Markup | None:
     )
 
 
-def _cancel_status(order: Order) -> str:
+def _cancel_status(order: Order, sheet: Sheet) -> str:
     if not is_cancelled(order):
-        return "NotApplicable"
+        return "CancelRequested" if sheet.is_cancel_asked else "NotApplicable"
     return "CancelClosedWithRefund" if order.is_paid else "CancelClosedForCommitment"
 
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 from urllib.parse import parse_qsl
 
 from connectors.ebay.sandbox.limits import Limits
+from connectors.ebay.sandbox.signatures import SellerKey
 from connectors.ebay.sandbox.tokens import Tokens
 from connectors.ebay.sandbox.wrongs import RestError
 from oms_sync.sdk.sandbox_store import Store
@@ -17,6 +18,8 @@ APPLICATION: Final = "application"
 USER: Final = "user"
 EITHER: Final = "either"
 
+#: what eBay takes from sellers in the EU and the UK only when it is signed
+SIGNED: Final = frozenset({"issueRefund", "createCancellation", "approveCancellation"})
 Api = tuple[str, str]
 
 
@@ -45,12 +48,27 @@ class Door:
     api: Api
     opens_to: str
     handle: Handler
+    #: taken only with the seller's digital signature
+    is_signed: bool = False
+
+    @property
+    def scheme(self) -> str:
+        """The word before the token; the other one is refused."""
+        return "IAF" if self.api[0] == "post-order" else "Bearer"
 
 
 def make_door(name: str, where: str, handle: Handler, api: Api, opens_to: str) -> Door:
     """A door at `METHOD path`."""
     method, _, path = where.partition(" ")
-    return Door(name=name, method=method, path=path, api=api, opens_to=opens_to, handle=handle)
+    return Door(
+        name=name,
+        method=method,
+        path=path,
+        api=api,
+        opens_to=opens_to,
+        handle=handle,
+        is_signed=name in SIGNED,
+    )
 
 
 class Rest:
@@ -60,6 +78,7 @@ class Rest:
         self, store: Store, tokens: Tokens, limits: Limits, doors: tuple[Door, ...]
     ) -> None:
         self._store, self._tokens, self._limits = store, tokens, limits
+        self.key = SellerKey(store.secret("signing_key"), store.secret("signing_jwe"))
         self._doors = tuple((door, re.compile(_pattern(door.path))) for door in doors)
 
     def find(self, method: str, path: str) -> tuple[Door, "re.Match[str]"] | None:
@@ -78,7 +97,9 @@ class Rest:
         scheme, _, token = headers.get("authorization", "").partition(" ")
         with self._store.act():
             try:
-                self._check(door, token if scheme == "Bearer" else "")
+                self._check(door, token if scheme == door.scheme else "")
+                if door.is_signed:
+                    self.key.check(door.method, match.string, headers, request[1])
                 call = RestCall(
                     path=match.groups(),
                     query=dict(parse_qsl(request[0])),
@@ -88,7 +109,8 @@ class Rest:
                 )
                 return door.handle(call)
             except RestError as error:
-                return show(error.status, {"errors": [error.entry()]})
+                named = "error" if door.api[0] == "post-order" else "errors"
+                return show(error.status, {named: [error.entry()]})
 
     def _check(self, door: Door, token: str) -> None:
         if self._tokens.refusal(token):

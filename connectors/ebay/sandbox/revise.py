@@ -5,6 +5,7 @@ The quantity asked for is what is left to sell; the one answers show counts sold
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from decimal import Decimal
 from typing import Final
 
@@ -18,6 +19,7 @@ from oms_sync.sdk.sandbox_records import Variant
 NODES_MAX: Final = 4
 REVISIONS_MAX: Final = 250
 QUANTITY_MAX: Final = 999_999
+_GTC: Final = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +58,27 @@ class Revise:
         if len(nodes) > 1 and self._store.faults.fires("F08"):
             return self._in_part(nodes)
         return self._each(nodes)
+
+    def many(self, asked: Asked) -> Answer:
+        """ReviseFixedPriceItem: one listing's variations, all of them or none; one revision."""
+        number = asked.text("Item", "ItemID") or ""
+        nodes = [_node(each, number) for each in asked.all("Item", "Variations", "Variation")]
+        if not nodes:
+            raise invalid("Variations", "1 or more are required")
+        found = [self._resolve(node) for node in nodes]
+        listing = found[0][0]
+        if not listing.has_variations:
+            raise Refused(wrong(21916635, "The listing has no variations.", ("ItemID", number)))
+        for node in nodes:
+            self._check_zero(node, listing)
+        self._count_revision(nodes[0], listing)
+        if not self._store.faults.fires("F09"):
+            for node, (_, variant) in zip(nodes, found, strict=True):
+                self._set(node, listing, variant)
+        began = self._store.second()
+        body = tag("ItemID", listing.id) + tag("StartTime", listing.started_at)
+        fees = tag("Fees", tag("Fee", tag("Name", "ListingFee"), _nothing()))
+        return Answer(body=Markup(body + tag("EndTime", began + _GTC) + fees))
 
     def _in_part(self, nodes: list[_Node]) -> Answer:
         """F08: the second half fails for no reason of its own, the rest answers backwards."""
@@ -108,6 +131,10 @@ class Revise:
         self._check_zero(node, listing)
         if self._store.faults.fires("F09"):
             return None
+        self._set(node, listing, variant)
+        return None
+
+    def _set(self, node: _Node, listing: Listing, variant: Variant) -> None:
         if node.price is not None:
             variant.price = node.price
         if node.quantity is not None:
@@ -115,7 +142,6 @@ class Revise:
             change = node.quantity - variant.levels[place.id].available
             self._store.move(variant, place, change, by_api=True)
             self._drop_empty(listing, variant, node.quantity)
-        return None
 
     def _count_revision(self, node: _Node, listing: Listing) -> None:
         today = pacific_day(self._store.now())
@@ -139,13 +165,13 @@ class Revise:
             listing.variants.remove(variant)
 
 
-def _node(asked: Asked) -> _Node:
+def _node(asked: Asked, number: str = "") -> _Node:
     quantity = asked.whole("Quantity")
     if quantity is not None and not 0 <= quantity <= QUANTITY_MAX:
         raise invalid("Quantity", f"0 to {QUANTITY_MAX}")
     return _Node(
         sku=asked.text("SKU") or "",
-        number=asked.text("ItemID") or "",
+        number=number or asked.text("ItemID") or "",
         quantity=quantity,
         price=asked.amount("StartPrice"),
     )
@@ -164,6 +190,10 @@ def _variant(listing: Listing, node: _Node, refuse: Callable[[int, str], Refused
     return variant
 
 
+def _nothing() -> Markup:
+    return tag("Fee", Decimal(0), currencyID=CURRENCY)
+
+
 def _fees(listing: Listing) -> Markup:
-    fee = tag("Fee", tag("Name", "ListingFee"), tag("Fee", Decimal(0), currencyID=CURRENCY))
+    fee = tag("Fee", tag("Name", "ListingFee"), _nothing())
     return tag("Fees", tag("ItemID", listing.id), fee)

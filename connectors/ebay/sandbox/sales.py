@@ -139,6 +139,22 @@ class SellerSales:
             store.changed(order)
             return self._books.sheets[order.id].name
 
+    def send_abroad(self, channel_order_id: str) -> None:
+        """The buyer lives abroad: the goods go to the vendor's own hall."""
+        with self._store.act():
+            order = self._books.order(channel_order_id)
+            self._books.sheets[order.id].goes_abroad = True
+            self._store.changed(order)
+
+    def gather(self, channel_skus: Iterable[str]) -> str:
+        """Single offers go on as the variations of one listing."""
+        with self._store.act():
+            variants = [self._store.variant_of(sku) for sku in channel_skus]
+            known = [self._books.listing_of[variant.id] for variant in variants]
+            if any(one.has_variations or one.is_inventory_managed for one in known):
+                raise Refusal(409, "not_single")
+            return str(self._books.gather(variants).id)
+
     def end_listing(self, channel_sku: str) -> str:
         """The seller ends a listing by hand."""
         with self._store.act():

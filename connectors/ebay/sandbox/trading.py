@@ -24,8 +24,9 @@ from oms_sync.sdk.sandbox_wire import Reply
 VERSION: Final = 1487
 LOWEST_LEVEL: Final = 941
 BUILD: Final = f"E{VERSION}_SANDBOX_R1"
-WRITES: Final = frozenset({"ReviseInventoryStatus", "CompleteSale", "SetUserPreferences"})
 REVISION: Final = "ReviseInventoryStatus"
+REVISION_OF_MANY: Final = "ReviseFixedPriceItem"
+WRITES: Final = frozenset({REVISION, REVISION_OF_MANY, "CompleteSale", "SetUserPreferences"})
 _CALL: Final = re.compile(r"[A-Za-z]{1,64}")
 _LEVEL: Final = re.compile(r"\d{1,5}")
 _XML: Final = (("content-type", "text/xml;charset=utf-8"),)
@@ -61,6 +62,7 @@ class Trading:
             "GetItem": lambda asked, _: listings.item(asked),
             "GetMyeBaySelling": lambda asked, _: listings.my_selling(asked),
             REVISION: lambda asked, _: revise(asked),
+            REVISION_OF_MANY: lambda asked, _: revise.many(asked),
             "CompleteSale": lambda asked, heading: complete(asked, heading.site),
             "GetUser": lambda asked, _: account.user(asked),
             "GetUserPreferences": lambda asked, _: account.preferences(asked),

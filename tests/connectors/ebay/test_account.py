@@ -78,7 +78,11 @@ def test_settings_that_cannot_work_are_refused(changes, make_request):
 
 def test_secrets_hide_in_a_repr():
     settings = EbaySettings(
-        app_id="a", cert_id="canary1", refresh_token="canary2", signing_key="canary3"
+        app_id="a",
+        cert_id="canary1",
+        refresh_token="canary2",
+        signing_key="canary3",
+        signing_jwe="canary4",
     )
     assert "canary" not in repr(settings)
 

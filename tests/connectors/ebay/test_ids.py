@@ -10,8 +10,8 @@ COLOUR = {"Color": ("Red",), "Size": ("L",)}
 
 
 def test_a_listing_without_variations_is_named_by_its_item_id():
-    name = read_listing_id(listing_id("110142400319"))
-    assert (name.item_id, name.sku, name.is_variation) == ("110142400319", None, False)
+    name = read_listing_id(listing_id("110000000319"))
+    assert (name.item_id, name.sku, name.is_variation) == ("110000000319", None, False)
 
 
 @given(st.text(min_size=1, max_size=50).filter(lambda text: text.strip() == text))
@@ -42,10 +42,10 @@ def test_what_is_no_id_of_ours_is_told(text):
 @pytest.mark.parametrize(
     ("text", "is_one"),
     [
-        ("24-07558-27052", True),
-        ("110142400319-27273537001", True),
-        ("270357010", True),
-        ("110142400319!27273537001", True),
+        ("24-01234-56789", True),
+        ("110000000319-27000037001", True),
+        ("270000010", True),
+        ("110000000319!27000037001", True),
         ("", False),
         ("<OrderID>", False),
         ("a" * 65, False),

@@ -265,6 +265,16 @@ def test_other_topics_name_no_order(topic, kind):
     assert (hint.kind, hint.object_id) == (kind, "")
 
 
+def test_an_account_deletion_notice_is_verified_and_taken_without_an_order_to_look_at(seller):
+    said = {"username": "somebody", "userId": "u1", "eiasToken": "t1"}
+    body = _message("MARKETPLACE_ACCOUNT_DELETION", said)
+    headers = {HEADER: seller.sandbox.pushes.key.header(body)}
+    part = open_webhook(seller.request())
+    assert part.verify(seller.settings, headers, body) is True
+    assert part.read_hint(headers, body).kind is HintKind.NOTHING
+    assert part.verify(seller.settings, headers, body.replace(b"u1", b"u2")) is False
+
+
 @pytest.mark.parametrize("order_id", [None, 7, "", "../x", "a b", "9" * 65, ["1"]])
 def test_an_order_id_of_any_other_form_is_bad_payload(order_id):
     body = _message("ORDER_CONFIRMATION", {"order": {"orderId": order_id}})

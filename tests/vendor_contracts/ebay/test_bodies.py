@@ -20,15 +20,16 @@ BODIES = {
     "GetOrders": [
         render.list_orders(_window("ModTime"), 3),
         render.list_orders(_window("CreateTime"), 1, 25),
-        render.orders_by_id(["24-07558-27052", "110142400319-0"]),
+        render.orders_by_id(["12-34567-89012", "110000000001-0"]),
     ],
     "GetMyeBaySelling": [render.active_listings(2)],
-    "GetItem": [render.one_listing("110142400319")],
+    "GetItem": [render.one_listing("110000000001")],
     "GetUser": [render.who_we_are()],
     "GetUserPreferences": [render.preferences()],
     "ReviseInventoryStatus": [
         render.quantities([("1101", None, 0), ("1102", "A&B <1>", 7), ("1102", "ü", 1)])
     ],
+    "ReviseFixedPriceItem": [render.variations("1102", [("A&B <1>", 7), ("ü", 0)])],
     "CompleteSale": [
         render.shipped("1101-1", AT, [("UPS", "1Z1"), ("Other", "X2")]),
         render.shipped("1101-1", AT, []),
