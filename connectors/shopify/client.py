@@ -23,14 +23,14 @@ from connectors.shopify.faults import (
     search_warnings,
 )
 from connectors.shopify.tokens import Credentials
-from connectors.shopify.wire import Reply, Wire
+from connectors.shopify.wire import GRAPHQL, Reply, Wire
 from oms_sync import sdk
 from oms_sync.sdk.strict_json import read_json
 
 COST_FIRST: Final = 50.0
 HALVINGS_MAX: Final = 12
 STATUS_UNAUTHORISED: Final = 401
-OPERATION: Final = "graphql"
+OPERATION: Final = GRAPHQL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,10 +24,21 @@ _STATUSES: Final[Mapping[int, tuple[type[sdk.ChannelError], str]]] = {
     408: (sdk.ChannelDown, "the shop gave up waiting for our request"),
     423: (sdk.FixAccount, "the shop is locked: its owner must contact Shopify"),
 }
+
+
+class KeyBurnt(sdk.RetryLater):
+    """The first write with this key failed for certain: another key may be used."""
+
+
 _CODES: Final[Mapping[str, tuple[type[sdk.ChannelError], str]]] = {
     "ACCESS_DENIED": (sdk.PermissionMissing, "grant the app the missing scope, then resume"),
     "SHOP_INACTIVE": (sdk.FixAccount, "the shop is inactive"),
     "RESOURCE_NOT_FOUND": (sdk.Rejected, "the shop does not know the object"),
+    "IDEMPOTENCY_CONCURRENT_REQUEST": (sdk.OutcomeUnknown, "the same write is still being done"),
+    "IDEMPOTENCY_KEY_PARAMETER_MISMATCH": (
+        sdk.OutcomeUnknown,
+        "the same write was taken in before, in other words: look what became of it",
+    ),
     "NOT_FOUND": (sdk.Rejected, "the shop does not know the object"),
 }
 _BROKEN_CODES: Final = frozenset({"INTERNAL_SERVER_ERROR", "TIMEOUT", "SERVICE_UNAVAILABLE"})
@@ -116,6 +127,8 @@ def _error(
         return CostTooHigh(message)
     if code in _BROKEN_CODES:
         return lost(f"{code}: {message}", is_write=is_write)
+    if code == "IDEMPOTENCY_PREVIOUS_ATTEMPT_FAILED":
+        return KeyBurnt(message)
     kind, remedy = _CODES.get(code, (sdk.Bug, "the shop refuses the document"))
     return kind(f"{code or 'error'}: {message} ({remedy})")
 

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from connectors.shopify.client import Client
+from connectors.shopify.client import Answer, Client
 from connectors.shopify.documents import LIST_FIRST, LIST_MAX
 from connectors.shopify.faults import CostTooHigh
 from connectors.shopify.ids import number
@@ -28,6 +28,7 @@ STORED_MAX: Final = 10_000
 #: the shop's times are whole seconds: what was read this much later contains all of its second
 SETTLED_AFTER: Final = timedelta(seconds=2)
 _ID_DIGITS_MAX: Final = 20
+_NO_RETURN: Final = "NO_RETURN"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,16 +74,9 @@ class OrderReader:
         if place.start is None:
             place = replace(place, start=self._first_edge(feed, place, since))
         query = {"query": f"{filters}{sorted_by}:>='{place.start}'", "after": place.after}
-        try:
-            answer = self._client.run_sized(document, query, PAGE_ORDERS, priority=priority)
-        except (sdk.BadPayload, CostTooHigh):
-            raise
-        except sdk.Bug as error:
-            if place.after is None:
-                raise
-            # The place in the list has expired: take the list up again by time.
-            place = _take_up(place, place.newest, str(error))
-            return sdk.OrderPage(orders=(), cursor=_write_cursor(place), is_last=False)
+        answer = self._ask(document, query, place, priority)
+        if isinstance(answer, Cursor):
+            return sdk.OrderPage(orders=(), cursor=_write_cursor(answer), is_last=False)
         listed = answer.fields["orders"]
         named = {number(each["id"]): moment(each["updatedAt"]) for each in listed["nodes"]}
         if is_endless:
@@ -95,9 +89,40 @@ class OrderReader:
             self._stored.hand_out(following, _as_listed(orders, known))
         return sdk.OrderPage(orders=orders, cursor=following, is_last=is_last)
 
+    def placed(self, since: datetime, until: datetime, cursor: str | None) -> sdk.OrderPage:
+        """The next page of all orders placed in [since, until); one may come twice."""
+        place = _read_cursor(cursor)
+        if place.start is None:
+            # The shop's times are whole seconds: an edge between two of them belongs to the later.
+            place = Cursor(start=_stamp(_ceiling(since)), until=_stamp(_ceiling(until)))
+        search = f"created_at:>='{place.start}' created_at:<'{place.until}'"
+        query = {"query": search, "after": place.after}
+        answer = self._ask("OrdersByAge", query, place, _BULK)
+        if isinstance(answer, Cursor):
+            return sdk.OrderPage(orders=(), cursor=_write_cursor(answer), is_last=False)
+        listed = answer.fields["orders"]
+        orders = self._read([number(each["id"]) for each in listed["nodes"]], _BULK)
+        following = _advance(place, listed, "createdAt", answer.at)
+        return sdk.OrderPage(
+            orders=orders, cursor=_write_cursor(following), is_last=following.start is None
+        )
+
     def by_id(self, channel_order_ids: Sequence[str]) -> tuple[sdk.RawOrder, ...]:
         """The orders as they are now; unknown ids are gone."""
         return self._read(list(channel_order_ids), sdk.Priority.READ)
+
+    def _ask(
+        self, document: str, query: Mapping[str, Any], place: Cursor, priority: sdk.Priority
+    ) -> Answer | Cursor:
+        """The shop's answer, or where to take the list up by time when its place has expired."""
+        try:
+            return self._client.run_sized(document, query, PAGE_ORDERS, priority=priority)
+        except (sdk.BadPayload, CostTooHigh):
+            raise
+        except sdk.Bug as error:
+            if place.after is None:
+                raise
+            return _take_up(place, place.newest, str(error))
 
     def _first_edge(self, feed: sdk.OrderFeed, place: Cursor, since: datetime) -> str:
         if feed is sdk.OrderFeed.CHANGES and place.watermark is not None:
@@ -139,6 +164,7 @@ class OrderReader:
         more = More(self._client, priority)
         whole = more.list(order, "refunds", "AllRefunds")
         whole &= more.list(order, "fulfillments", "AllDispatches")
+        whole &= more.returns(order)
         whole &= more.pages(order, "lineItems", "MoreLines")
         whole &= more.pages(order, "fulfillmentOrders", "MoreWork")
         works = order["fulfillmentOrders"]["nodes"]
@@ -236,6 +262,24 @@ class More:
         owner[field] = whole
         return len(whole) < LIST_MAX
 
+    def returns(self, order: dict[str, Any]) -> bool:
+        """Read what became of returned goods into `returns`; None where no permission shows it."""
+        if order.get("returnStatus") in (None, _NO_RETURN):
+            order["returns"] = []
+            return True
+        try:
+            answer = self._client.run("Returns", {"id": order["id"]}, priority=self._priority)
+        except sdk.PermissionMissing:
+            order["returns"] = None  # the refunds say less, and are all there is
+            return True
+        found = (answer.fields.get("order") or {}).get("returns")
+        if found is None:
+            return False
+        reverses = [each["reverseFulfillmentOrders"] for each in found["nodes"]]
+        lines = [one["lineItems"] for each in reverses for one in each["nodes"]]
+        order["returns"] = [line for each in lines for line in each["nodes"]]
+        return not any(each["pageInfo"]["hasNextPage"] for each in (found, *reverses, *lines))
+
 
 def _advance(place: Cursor, connection: Mapping[str, Any], field: str, at: datetime) -> Cursor:
     nodes, page = connection["nodes"], connection["pageInfo"]
@@ -267,6 +311,10 @@ def _take_up(place: Cursor, newest: str | None, reason: str) -> Cursor:
 
 def _is_id(text: str) -> bool:
     return text.isascii() and text.isdecimal() and len(text) <= _ID_DIGITS_MAX
+
+
+def _ceiling(instant: datetime) -> datetime:
+    return instant if instant.microsecond == 0 else instant + timedelta(seconds=1)
 
 
 def _stamp(instant: datetime) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from connectors.shopify.ids import number
+from connectors.shopify.ids import HOLD_HANDLE, number
 from oms_sync import sdk
 from oms_sync.sdk.strict_json import moment, read_json
 
@@ -77,21 +77,34 @@ def _count(order: Mapping[str, Any], locations: frozenset[str]) -> _Units:
         shipped=shipped,
         shipped_elsewhere=shipped_elsewhere,
         open_elsewhere=open_elsewhere,
-        refunds=_refunds(order["refunds"], locations),
+        refunds=_refunds(order["refunds"], order.get("returns"), locations),
         items=items,
         is_routed=not locations or bool(order["fulfillmentOrders"]["nodes"]),
     )
 
 
-def _refunds(refunds: Iterable[Any], locations: frozenset[str]) -> dict[str, Counter[str]]:
-    """Refunded units by line and kind; `HERE` are those of RETURN that came back to us."""
+def _refunds(
+    refunds: Iterable[Any], returns: Iterable[Any] | None, locations: frozenset[str]
+) -> dict[str, Counter[str]]:
+    """Refunded units by line and kind; `HERE` are those that came back to us and are on sale.
+
+    A refund of a return says nothing of the goods: where the return itself is shown, what was
+    done with them counts, and such a refund's own word does not.
+    """
     by_line: dict[str, Counter[str]] = {}
+    for entry in returns or ():
+        sent = entry["fulfillmentLineItem"]
+        for done in entry["dispositions"] if sent else ():
+            if done["type"] == "RESTOCKED" and _is_ours(done["location"], locations):
+                by_line.setdefault(sent["lineItem"]["id"], Counter())["HERE"] += done["quantity"]
     for refund in refunds:
+        is_told = bool(returns) and refund.get("return") is not None
         for line in refund["refundLineItems"]["nodes"]:
             kinds = by_line.setdefault(line["lineItem"]["id"], Counter())
             kind = line["restockType"]
             kinds[kind] += line["quantity"]
-            if kind == "RETURN" and line["restocked"] and _is_ours(line["location"], locations):
+            is_back = kind == "RETURN" and line["restocked"] and not is_told
+            if is_back and _is_ours(line["location"], locations):
                 kinds["HERE"] += line["quantity"]
     return by_line
 
@@ -208,11 +221,17 @@ def _holds(order: Mapping[str, Any], tables: Tables) -> tuple[str, ...]:
     holds = set()
     for work in order["fulfillmentOrders"]["nodes"]:
         if work["status"] == "ON_HOLD":
-            reasons = [each["reason"] for each in work["fulfillmentHolds"]] or ["OTHER"]
-            holds |= {_look_up(tables, "hold_reasons", reason) or "other" for reason in reasons}
+            held = work["fulfillmentHolds"] or [{"reason": "OTHER"}]
+            holds |= {_hold_word(each, tables) for each in held}
         elif work["status"] == "SCHEDULED":
             holds.add("scheduled")
     return tuple(sorted(holds))
+
+
+def _hold_word(hold: Mapping[str, Any], tables: Tables) -> str:
+    if hold.get("heldByRequestingApp") and hold.get("handle") == HOLD_HANDLE:
+        return "hub"
+    return _look_up(tables, "hold_reasons", hold["reason"]) or "other"
 
 
 def _ship_by(order: Mapping[str, Any]) -> datetime | None:

@@ -3,10 +3,13 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from connectors.shopify import account
+from connectors.shopify import account, subscriptions
+from connectors.shopify.cancels import CancelDesk
 from connectors.shopify.client import Client
+from connectors.shopify.holds import HoldDesk
 from connectors.shopify.orders import OrderReader
 from connectors.shopify.parse import parse_order
+from connectors.shopify.refunds import RefundDesk
 from connectors.shopify.shipments import ShipmentDesk
 from connectors.shopify.stock import StockDesk
 from connectors.shopify.tokens import Credentials
@@ -26,7 +29,7 @@ class ShopifySession:
     def __init__(self, request: sdk.OpenRequest) -> None:
         settings = request.settings
         base_url = (request.endpoint or f"https://{settings.shop}").rstrip("/")
-        wire = Wire(request.clock)
+        wire = Wire(request.clock, request.calls)
         ids = settings.location_ids
         known = [ids[code] for code in request.locations if code in ids]
         self._unmapped = [code for code in request.locations if ids and code not in ids]
@@ -45,6 +48,15 @@ class ShopifySession:
             locations=self._locations,
             notify_buyer=settings.notify_buyer,
         )
+        self._refunds = RefundDesk(
+            self._client,
+            self._shipments,
+            return_to=self._stock.location,
+            notify_buyer=settings.notify_buyer,
+        )
+        reasons = self._tables["cancel_reasons"]
+        self._cancels = CancelDesk(self._client, self._refunds, reasons, settings)
+        self._holds = HoldDesk(self._client, self._locations)
 
     def close(self) -> None:
         """Connections end with each call; there is nothing to give back."""
@@ -65,12 +77,16 @@ class ShopifySession:
         with understood("the shop"):
             return self._orders.by_id(channel_order_ids)
 
+    def list_orders(self, since: datetime, until: datetime, cursor: str | None) -> sdk.OrderPage:
+        with understood("the shop"):
+            return self._orders.placed(since, until, cursor)
+
     def parse_order(self, payload: bytes, seen_at: datetime) -> sdk.OrderSight:
         return parse_order(payload, seen_at, tables=self._tables, locations=self._locations)
 
     def ensure_subscriptions(self, url: str) -> tuple[str, ...]:
         with understood("the shop"):
-            return account.ensure_subscriptions(self._client, url)
+            return subscriptions.ensure(self._client, url)
 
     def read_listings(self, cursor: str | None) -> sdk.ListingPage:
         with understood("the shop"):
@@ -91,3 +107,32 @@ class ShopifySession:
     def push_shipment(self, shipment: sdk.OutgoingShipment) -> None:
         with understood("the shop", is_write=True):
             self._shipments.push(shipment)
+
+    def correct_shipment(self, correction: sdk.TrackingCorrection) -> None:
+        with understood("the shop", is_write=True):
+            self._shipments.correct(correction)
+
+    def cancel_order(self, cancellation: sdk.OutgoingCancellation) -> str | None:
+        with understood("the shop", is_write=True):
+            return self._cancels.cancel(cancellation)
+
+    def follow_write(self, receipt: str) -> bool:
+        with understood("the shop"):
+            return self._cancels.is_decided(receipt)
+
+    def read_refunds(self, channel_order_id: str) -> tuple[sdk.ChannelRefund, ...]:
+        with understood("the shop"):
+            return self._refunds.read(channel_order_id)
+
+    def refund_order(self, refund: sdk.OutgoingRefund) -> str | None:
+        with understood("the shop", is_write=True):
+            self._refunds.send(refund)
+        return None
+
+    def hold_order(self, hold: sdk.OutgoingHold) -> None:
+        with understood("the shop", is_write=True):
+            self._holds.hold(hold)
+
+    def release_order(self, hold: sdk.OutgoingHold) -> None:
+        with understood("the shop", is_write=True):
+            self._holds.release(hold)

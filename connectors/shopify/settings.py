@@ -30,6 +30,8 @@ class ShopifySettings(BaseModel):
     location_ids: dict[str, str] = Field(default_factory=dict)
     #: whether Shopify e-mails the buyer when tracking is sent
     notify_buyer: bool = False
+    #: whether the money of units cancelled from here goes back to the buyer at once
+    refund_cancelled: bool = True
 
     @field_validator("shop")
     @classmethod

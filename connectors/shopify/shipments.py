@@ -9,7 +9,9 @@ from typing import Any, Final
 
 from connectors.shopify import render
 from connectors.shopify.client import Client
+from connectors.shopify.ids import gid
 from connectors.shopify.orders import More
+from connectors.shopify.writes import result, words
 from oms_sync import sdk
 
 #: how long the shop may take to route a new order to a location
@@ -51,13 +53,29 @@ class ShipmentDesk:
                 group, shipment, self._carriers, notify_buyer=self._notify_buyer
             )
             answer = self._client.run("Fulfil", variables, priority=sdk.Priority.WRITE)
-            payload = answer.fields.get("fulfillmentCreate")
-            if not isinstance(payload, dict) or not isinstance(payload.get("userErrors"), list):
-                raise sdk.OutcomeUnknown("the shop's answer to a dispatch holds no result")
+            payload = result(answer.fields, "fulfillmentCreate")
             if payload["userErrors"]:
                 if turn:  # a part is dispatched: only a look tells what is still missing
                     raise sdk.OutcomeUnknown("the shop took only a part of the shipment")
-                self._refused(shipment, group, payload["userErrors"])
+                self._refused(shipment, group, words(payload))
+
+    def correct(self, correction: sdk.TrackingCorrection) -> None:
+        """Replace what a dispatch of the order shows of its packages."""
+        known = {one.channel_shipment_id for one in self.read(correction.channel_order_id)}
+        if correction.channel_shipment_id not in known:
+            raise sdk.Rejected(
+                f"order {correction.channel_order_id} has no dispatch "
+                f"{correction.channel_shipment_id} at the shop"
+            )
+        variables = {
+            "id": gid("Fulfillment", correction.channel_shipment_id),
+            "tracking": render.tracking_info(correction.packages, self._carriers),
+            "notify": self._notify_buyer,
+        }
+        answer = self._client.run("CorrectTracking", variables, priority=sdk.Priority.WRITE)
+        payload = result(answer.fields, "fulfillmentTrackingInfoUpdate")
+        if payload["userErrors"]:
+            raise sdk.Rejected(f"the shop refuses the new tracking: {words(payload)}")
 
     def _plan(self, shipment: sdk.OutgoingShipment) -> render.DispatchPlan:
         order, asked_at = self._work(shipment.channel_order_id)
@@ -79,6 +97,11 @@ class ShipmentDesk:
         missing = ", ".join(f"{units} of line {line}" for line, units in plan.unplaced.items())
         raise sdk.Rejected(f"the shop has nothing left to fulfil for {missing}")
 
+    def work(self, channel_order_id: str) -> list[dict[str, Any]]:
+        """The order's fulfilment orders, whole."""
+        works: list[dict[str, Any]] = self._work(channel_order_id)[0]["fulfillmentOrders"]["nodes"]
+        return works
+
     def _work(self, channel_order_id: str) -> tuple[dict[str, Any], datetime]:
         variables = {"id": f"gid://shopify/Order/{channel_order_id}"}
         answer = self._client.run("ShippableWork", variables, priority=sdk.Priority.WRITE)
@@ -95,10 +118,9 @@ class ShipmentDesk:
         return order, answer.at
 
     def _refused(
-        self, shipment: sdk.OutgoingShipment, group: Mapping[str, Any], errors: list[Any]
+        self, shipment: sdk.OutgoingShipment, group: Mapping[str, Any], message: str
     ) -> None:
         """The message may be in any language: what the shop shows now decides."""
-        message = "; ".join(str(error.get("message")) for error in errors)[:300]
         order, _ = self._work(shipment.channel_order_id)
         works = order["fulfillmentOrders"]["nodes"]
         again = render.plan_dispatches(shipment.lines, works, self._locations)

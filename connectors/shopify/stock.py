@@ -182,6 +182,9 @@ def _listing(variant: Mapping[str, Any]) -> sdk.ChannelListing:
         warnings.append("the variant has no SKU")
     if stock_item["duplicateSkuCount"]:
         warnings.append(f"{stock_item['duplicateSkuCount']} other variants have this SKU")
+    is_bundle = variant["requiresComponents"] is True
+    if is_bundle:
+        warnings.append("a bundle: the shop counts its components, push those")
     if variant["inventoryPolicy"] == "CONTINUE":
         warnings.append("the shop sells on when it is sold out")
     if not stock_item["tracked"]:
@@ -191,6 +194,6 @@ def _listing(variant: Mapping[str, Any]) -> sdk.ChannelListing:
         channel_sku=sku,
         title=variant["displayName"],
         quantity=_available(stock_item["inventoryLevel"]) if stock_item["tracked"] else None,
-        is_stocked=stock_item["tracked"] and stock_item["requiresShipping"],
+        is_stocked=stock_item["tracked"] and stock_item["requiresShipping"] and not is_bundle,
         warning="; ".join(warnings),
     )

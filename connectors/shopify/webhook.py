@@ -15,7 +15,9 @@ _ORDER_BY_ID: Final = frozenset(
     for word in "create updated cancelled paid fulfilled partially_fulfilled".split()
 )
 _ORDER_BY_FIELD: Final = ("refunds/", "fulfillments/")
-_ACCOUNT: Final = ("app/uninstalled", "app/scopes_update", "returns/", "reverse_fulfillment")
+_ACCOUNT: Final = ("app/uninstalled", "app/scopes_update", "reverse_fulfillment")
+#: what the law makes the shop ask of an app: taken in, kept with its body, and for people to answer
+COMPLIANCE: Final = frozenset({"customers/data_request", "customers/redact", "shop/redact"})
 
 
 class ShopifyWebhook:
@@ -41,18 +43,16 @@ class ShopifyWebhook:
         fields = read_json(body) if body else {}
         if not isinstance(fields, dict):
             raise BadPayload(f"the body of {topic!r} is no object")
-        if topic == "orders/delete":
-            return Hint(kind=HintKind.ORDER_DELETED, object_id=_id(fields, "id"))
-        if topic == "orders/edited":
-            edit = fields.get("order_edit")
-            return _order(edit if isinstance(edit, dict) else fields, "order_id")
-        if topic in _ORDER_BY_ID:
-            return _order(fields, "id")
+        if topic.startswith("orders/"):
+            return _sold(topic, fields)
         if topic.startswith(_ORDER_BY_FIELD):
             return _order(fields, "order_id")
+        if topic.startswith("returns/"):
+            return _returned(fields)
         if topic.startswith("inventory_levels/"):
             return _listing(fields)
-        # Fulfilment orders name no order: all there is to say is that it is time to poll.
+        # Fulfilment orders name no order: all there is to say is that it is time to poll. What
+        # remains, `COMPLIANCE` with it, is kept and changes nothing.
         is_account = topic.startswith((*_ACCOUNT, "fulfillment_orders/", "fulfillment_holds/"))
         return Hint(kind=HintKind.ACCOUNT if is_account else HintKind.NOTHING)
 
@@ -73,6 +73,23 @@ def _id(fields: Mapping[str, Any], name: str) -> str:
     if type(value) is not int or value <= 0 or len(str(value)) > _DIGITS_MAX:
         raise BadPayload(f"{name} is no id: {str(value)[:60]!r}")
     return str(value)
+
+
+def _sold(topic: str, fields: Mapping[str, Any]) -> Hint:
+    if topic == "orders/delete":
+        return Hint(kind=HintKind.ORDER_DELETED, object_id=_id(fields, "id"))
+    if topic == "orders/edited":
+        edit = fields.get("order_edit")
+        return _order(edit if isinstance(edit, dict) else fields, "order_id")
+    return _order(fields, "id") if topic in _ORDER_BY_ID else Hint(kind=HintKind.NOTHING)
+
+
+def _returned(fields: Mapping[str, Any]) -> Hint:
+    """Some topics of returns name the order, some hold it, and one says nothing at all."""
+    order = fields.get("order")
+    if isinstance(order, dict):
+        return _order(order, "id")
+    return _order(fields, "order_id") if "order_id" in fields else Hint(kind=HintKind.ACCOUNT)
 
 
 def _listing(fields: Mapping[str, Any]) -> Hint:

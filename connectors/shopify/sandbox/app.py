@@ -1,9 +1,11 @@
 """The sandbox as a whole: one ASGI application that is a shop, its token desk and its controls."""
 
+import itertools
 import json
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -14,6 +16,7 @@ from connectors.shopify.sandbox.changes_stock import StockChanges
 from connectors.shopify.sandbox.changes_work import WorkChanges
 from connectors.shopify.sandbox.endpoint import Endpoint
 from connectors.shopify.sandbox.gids import gid
+from connectors.shopify.sandbox.merchant import Merchant
 from connectors.shopify.sandbox.order_views import OrderViews
 from connectors.shopify.sandbox.queries import Queries
 from connectors.shopify.sandbox.tokens import Tokens
@@ -22,6 +25,7 @@ from connectors.shopify.sandbox.webhooks import Webhooks
 from oms_sync.sdk.sandbox import (
     FaultSwitches,
     Now,
+    Purchase,
     Refusal,
     Sandbox,
     SandboxOptions,
@@ -50,7 +54,8 @@ FAULTS: Final = (
 VERSIONS: Final = ("2026-04", "2026-07", "2026-10")
 TOPICS: Final = tuple(
     "ORDERS_CREATE ORDERS_UPDATED ORDERS_CANCELLED ORDERS_EDITED ORDERS_PAID REFUNDS_CREATE "
-    "FULFILLMENTS_CREATE INVENTORY_LEVELS_UPDATE".split()
+    "FULFILLMENTS_CREATE INVENTORY_LEVELS_UPDATE ORDERS_DELETE "
+    "REVERSE_FULFILLMENT_ORDERS_DISPOSE RETURNS_CLOSE".split()
 )
 _GRAPHQL: Final = re.compile(r"/admin/api/(\d{4}-\d{2})/graphql\.json$")
 _TOKEN_PATH: Final = "/admin/oauth/access_token"  # noqa: S105 - a path
@@ -70,7 +75,8 @@ class ShopifySandbox:
         self.faults = FaultSwitches(FAULTS, seed=options.seed, stream=options.account)
         self.store = Store(options, self.faults, now)
         self._courier = Courier(options)
-        catalogue = CatalogueViews(self.store)
+        self.merchant = Merchant(self.store)
+        catalogue = CatalogueViews(self.store, self.merchant)
         orders = OrderViews(catalogue)
         self.sales = Sales(self.store, lambda variant: gid("InventoryItem", variant.item_id))
         self._webhooks = Webhooks(self.store, catalogue, self._courier)
@@ -81,10 +87,13 @@ class ShopifySandbox:
             | StockChanges(self.store, catalogue).root
             | self._webhooks.root
         )
+        #: every mutation by name, for a merchant's hand that does what the API can do too
+        self.hands = mutations
         queries = Queries(self.store, catalogue, orders)
         self._endpoint = Endpoint(self.store, queries, mutations)
         self.tokens = Tokens(self.store)
         self._wire = Wire(self.faults, options)
+        self._requests = itertools.count(1)
         self._controls = Starlette(
             routes=control_routes(self.sales, self.faults, options),
             exception_handlers={Refusal: refusal_response},
@@ -130,6 +139,14 @@ class ShopifySandbox:
             },
         }
 
+    def sell_over_the_counter(self, channel_sku: str, units: int, place_code: str) -> str:
+        """An order of the till: paid and taken away at that place; answers its id."""
+        with self.store.act():
+            order = self.sales.new_order(Purchase(lines=((channel_sku, units),)), [])
+            self.merchant.sell_over_the_counter(channel_sku, units, place_code, order)
+            self.sales.announce(order)
+            return str(order.id)
+
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         path = scope.get("path", "")
         if scope["type"] != "http" or path.startswith(_CONTROL_PATH):
@@ -149,6 +166,11 @@ class ShopifySandbox:
             return
         await self._graphql(graphql[1], headers, body, (receive, send))
 
+    def _identified(self, reply: Reply) -> Reply:
+        """The reply with the id people quote to the vendor's support."""
+        own = self.store.secret(f"request/{next(self._requests)}")
+        return replace(reply, headers=(*reply.headers, ("x-request-id", own)))
+
     async def _graphql(
         self, version: str, headers: dict[str, str], body: bytes, ends: tuple[Receive, Send]
     ) -> None:
@@ -159,7 +181,7 @@ class ShopifySandbox:
             return
         endpoint, request = self._endpoint, self._endpoint.read(body)
         call = Call(
-            work=lambda: _reply(200, endpoint.answer(request), served),
+            work=lambda: self._identified(_reply(200, endpoint.answer(request), served)),
             is_write=request.is_mutation,
             hanging=lambda running: endpoint.keys.mark(request.keys(), is_running=running),
         )

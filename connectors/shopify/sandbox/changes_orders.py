@@ -1,11 +1,13 @@
 """Mutations of orders: cancellation, refunds, tags; fulfilments are in `changes_work`."""
 
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Final
 
 from connectors.shopify.sandbox.answers import Payload
 from connectors.shopify.sandbox.changes_work import Wrong, checked
 from connectors.shopify.sandbox.gids import gid, number_of
+from connectors.shopify.sandbox.merchant import CURRENCY, Part
 from connectors.shopify.sandbox.order_views import OrderViews
 from connectors.shopify.sandbox.views import Arguments
 from oms_sync.sdk.sandbox_records import Order, Return
@@ -23,6 +25,7 @@ class OrderChanges:
 
     def __init__(self, store: Store, sales: Sales, views: OrderViews, later: Later) -> None:
         self._store, self._sales, self._views, self._later = store, sales, views, later
+        self._merchant = views.merchant
         self.root = {
             "orderCancel": checked(self._cancel),
             "refundCreate": checked(self._refund),
@@ -41,11 +44,16 @@ class OrderChanges:
         job = gid("Job", self._store.next_id())
         self._store.jobs[job] = False
 
+        known = len(order.refunds)
+
         def finish() -> None:
             self._store.jobs[job] = True
             if order.cancelled_at is None and not any(line.fulfilled for line in order.lines):
                 restock, reason = given["restock"], given["reason"]
                 self._sales.cancel(str(order.id), restock=restock, reason=reason)
+                if not (given.get("refundMethod") or {}).get("originalPaymentMethodsRefund", True):
+                    for refund in order.refunds[known:]:
+                        refund.amount = Decimal(0)
 
         self._later(JOB_SECONDS, finish)
         return Payload(job={"id": job, "done": False}, orderCancelUserErrors=[], userErrors=[])
@@ -62,6 +70,7 @@ class OrderChanges:
             if not 0 < entry["quantity"] <= line.current:
                 message = "Quantity cannot refund more items than were purchased"
                 raise Wrong([*field, "quantity"], message)
+        parts = self._parts(order, wanted)
         returns: list[Return] = []
         for entry in asked:
             place_id = entry.get("locationId")
@@ -70,9 +79,34 @@ class OrderChanges:
             line = lines[entry["lineItemId"]]
             returns += self._sales.take_back(order, line, entry["quantity"], how)
         refund = self._sales.record_refund(order, returns, wanted.get("note"))
+        if "transactions" in wanted:
+            refund.amount = sum((part.shop for part in parts), Decimal(0))
+            self._merchant.parts[refund.id] = parts
         self._store.changed(order)
         shown = self._views.refund(order, refund)
         return Payload(order=self._views.order(order), refund=shown, userErrors=[])
+
+    def _parts(self, order: Order, wanted: Arguments) -> list[Part]:
+        """The money asked back, payment by payment; refused where it is not there."""
+        merchant, parts = self._merchant, list[Part]()
+        asked = wanted.get("transactions") or []
+        if asked and wanted.get("currency") != merchant.shown_currency != CURRENCY:
+            raise Wrong(["currency"], "Currency must be the presentment currency of the order")
+        left = merchant.left(order)
+        for entry in asked:
+            parent, shown = entry.get("parentId"), Decimal(entry["amount"])
+            if entry["kind"] != "REFUND" or parent not in left or shown <= 0:
+                raise Wrong(["transactions"], "Transactions must refund a payment of the order")
+            if shown > left[parent]:
+                message = f"Refund amount ${shown:.2f} is greater than net payment received"
+                raise Wrong(None, f"{message} ${left[parent]:.2f}")
+            left[parent] -= shown
+            shop = (shown / merchant.rate).quantize(Decimal("0.01"))
+            parts.append(Part(parent=parent, shop=shop, shown=shown))
+        shipping = Decimal((wanted.get("shipping") or {}).get("amount") or 0)
+        if shipping > merchant.shipping_price * merchant.rate:
+            raise Wrong(["shipping"], "Shipping amount is greater than what was paid for shipping")
+        return parts
 
     def _add_tags(self, given: Arguments) -> Payload:
         order = self._order(given["id"], "id")

@@ -25,6 +25,7 @@ _MESSAGES: Final = {
     "INVALID_QUANTITY_TOO_LOW": "The quantity can't be lower than -1,000,000,000.",
     "INVALID_REASON": f"The specified reason is invalid. Valid values are: {', '.join(REASONS)}.",
     "INVALID_REFERENCE_DOCUMENT": "The reference document URI needs a scheme.",
+    "NON_MUTABLE_INVENTORY_ITEM": "The quantity of a bundle follows from its components.",
     "NO_DUPLICATE_INVENTORY_ITEM_ID_GROUP_ID_PAIR": (
         "The combination of inventoryItemId and locationId must be unique."
     ),
@@ -96,6 +97,8 @@ class StockChanges:
         if wanted < -QUANTITY_MAX:
             return "quantity", "INVALID_QUANTITY_TOO_LOW"
         found = self._level(entry)
+        if not isinstance(found, str) and found[0].item_id in self._catalogue.merchant.bundles:
+            return "inventoryItemId", "NON_MUTABLE_INVENTORY_ITEM"
         if isinstance(found, str):
             code = "INVALID_LOCATION" if found == "locationId" else "INVALID_INVENTORY_ITEM"
             return found, code

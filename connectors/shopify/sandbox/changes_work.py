@@ -54,8 +54,8 @@ class WorkChanges:
         asked, chosen, touched = given["fulfillment"], [], []
         for at, group in enumerate(asked["lineItemsByFulfillmentOrder"]):
             order, work = self._work(group["fulfillmentOrderId"], _FIELD)
-            if work.status != "OPEN":
-                status = work.status.lower()
+            status = self._views.merchant.status(work).lower()
+            if status != "open":
                 message = f"Fulfillment order {work.id} has an unfulfillable status= {status}."
                 raise Wrong(_FIELD, message)
             chosen += _choose(work, group.get("fulfillmentOrderLineItems"), at)

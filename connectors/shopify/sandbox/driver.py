@@ -11,7 +11,7 @@ from connectors.shopify.session import ShopifySession, open_session
 from connectors.shopify.settings import ShopifySettings
 from connectors.shopify.webhook import WEBHOOK
 from oms_sync.sdk import OpenRequest
-from oms_sync.sdk.contract import SignedWebhook
+from oms_sync.sdk.contract import NotApplicable, SignedWebhook
 from oms_sync.sdk.sandbox_driver import SandboxDriver
 
 PAGE: Final = 6
@@ -40,6 +40,9 @@ class Shop(SandboxDriver):
 
     def order(self, channel_order_id: str) -> Any:
         return self.sandbox.store.order(channel_order_id)
+
+    def request_cancellation(self, channel_order_id: str) -> None:
+        raise NotApplicable("a shop's buyers ask its people, not the API")
 
     def webhook(self) -> SignedWebhook:
         placed = self.place_order(1)

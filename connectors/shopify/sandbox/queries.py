@@ -126,11 +126,14 @@ class Queries:
 
     def _visible_order(self, number: int) -> Order | None:
         order = self._store.orders.get(number)
-        return order if order is not None and order.visible_at <= self._store.now() else None
+        if order is None or order.visible_at > self._store.now():
+            return None
+        return order if self._catalogue.merchant.sees(order) else None
 
     def _installation(self, _: Arguments) -> Any:
         number, key = self._store.app_id, self._store.secret("client_id")
-        scopes = [{"handle": each, "description": each} for each in SCOPES]
+        withheld = self._catalogue.merchant.withheld_scopes
+        scopes = [{"handle": one, "description": one} for one in SCOPES if one not in withheld]
         app = base("App", number) | {"title": "Hub", "handle": "hub", "apiKey": key}
         launch = f"https://{domain(self._store)}/admin/apps/hub"
         own = {"accessScopes": scopes, "app": app, "launchUrl": launch}
@@ -149,7 +152,9 @@ class Queries:
         found = [
             order
             for order in self._store.updated_since(search.updated_from)
-            if max(order.visible_at, order.visible_in_lists_at) <= now and search.matches(order)
+            if max(order.visible_at, order.visible_in_lists_at) <= now
+            and self._catalogue.merchant.sees(order)
+            and search.matches(order)
         ]
         page = connection(sorted(found, key=key), given, self._orders.order, key)
         return self._lie(page, given, key) if page["page"] else page

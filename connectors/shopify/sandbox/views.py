@@ -1,31 +1,21 @@
 """Shop, catalogue and stock as the API shows them: field names to values, nested ones by call."""
 
 from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import Any, Final
 
 from connectors.shopify.sandbox.answers import GraphRefusal
 from connectors.shopify.sandbox.gids import gid, level_gid
+from connectors.shopify.sandbox.merchant import Merchant
 from connectors.shopify.sandbox.paging import connection
 from connectors.shopify.sandbox.schema import plain
 from oms_sync.sdk.sandbox_records import QUANTITY_NAMES, Level, Place, Subscription, Variant
 from oms_sync.sdk.sandbox_store import STALE_SECONDS, Store
-
-CURRENCY: Final = "USD"
 
 Arguments = dict[str, Any]
 
 
 def stamp(moment: datetime | None) -> str | None:
     return None if moment is None else moment.strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def bag(value: Decimal) -> dict[str, Any]:
-    """An amount as the vendor writes it ("14.0", "14.95"), in both currencies, which are one."""
-    text = f"{value:.2f}"
-    amount = text[:-1] if text.endswith("0") else text
-    money = {"amount": amount, "currencyCode": CURRENCY}
-    return {"shopMoney": money, "presentmentMoney": money}
 
 
 def base(kind: str, number: int) -> dict[str, Any]:
@@ -45,8 +35,8 @@ def domain(store: Store) -> str:
 class CatalogueViews:
     """Views of everything that is not an order."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, store: Store, merchant: Merchant) -> None:
+        self._store, self.merchant = store, merchant
 
     def shop(self) -> dict[str, Any]:
         store, created = self._store, stamp(self._store.created_at)
@@ -74,6 +64,7 @@ class CatalogueViews:
             | times(variant)
             | {"sku": variant.sku, "displayName": f"{variant.title} - Default Title"}
             | {"price": f"{variant.price:.2f}", "inventoryQuantity": available}
+            | {"requiresComponents": variant.item_id in self.merchant.bundles}
             | {"availableForSale": available > 0, "product": lambda _: self.product(variant)}
             | {"inventoryItem": lambda _: self.item(variant)}
         )

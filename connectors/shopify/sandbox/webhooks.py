@@ -8,10 +8,11 @@ from collections.abc import Callable
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from connectors.shopify.sandbox.answers import Payload, user_error
+from connectors.shopify.sandbox.answers import GraphRefusal, Payload, user_error
 from connectors.shopify.sandbox.gids import gid, level_gid, number_of
+from connectors.shopify.sandbox.merchant import CURRENCY, GoodsBack
 from connectors.shopify.sandbox.order_views import total
-from connectors.shopify.sandbox.views import CURRENCY, Arguments, CatalogueViews, domain, stamp
+from connectors.shopify.sandbox.views import Arguments, CatalogueViews, domain, stamp
 from oms_sync.sdk.sandbox_records import Line, Order, Refund, Subscription
 from oms_sync.sdk.sandbox_store import Store
 from oms_sync.sdk.sandbox_wire import Courier, Letter
@@ -97,6 +98,10 @@ class Webhooks:
 
     def _create(self, given: Arguments) -> Payload:
         wanted, topic = given["webhookSubscription"], given["topic"]
+        scope = _NEEDED.get(topic)
+        if scope in self._catalogue.merchant.withheld_scopes:
+            message = f"Access denied for webhookSubscriptionCreate field. Required: {scope}."
+            raise GraphRefusal(message, "ACCESS_DENIED")
         wrong = _wrong_address(wanted.get("uri") or "") or self._taken(topic, wanted)
         if wrong:
             return Payload(userErrors=[user_error(_FIELD, wrong)])
@@ -119,8 +124,9 @@ class Webhooks:
 
     def _apply(self, made: Subscription, wanted: Arguments) -> None:
         made.uri = wanted.get("uri", made.uri)
-        made.filter, made.name = wanted.get("filter", made.filter), wanted.get("name", made.name)
-        made.include_fields = wanted.get("includeFields") or made.include_fields
+        made.filter = wanted.get("filter", made.filter) or None
+        made.name = wanted.get("name", made.name)
+        made.include_fields = wanted.get("includeFields", made.include_fields) or []
         made.metafield_namespaces = wanted.get("metafieldNamespaces") or made.metafield_namespaces
         made.updated_at = self._store.second()
 
@@ -149,6 +155,10 @@ class Webhooks:
         return None if found is None or found.is_configured else found
 
 
+#: topics that need a scope an app may lack
+_NEEDED: Final = dict.fromkeys(
+    ("REVERSE_FULFILLMENT_ORDERS_DISPOSE", "RETURNS_APPROVE"), "read_returns"
+)
 _FIELD: Final = ("webhookSubscription", "callbackUrl")
 _UNKNOWN: Final = "Webhook subscription does not exist"
 
@@ -221,6 +231,25 @@ def _work_body(_: Order, work: Any) -> dict[str, Any]:
     return {"fulfillment_order": body}
 
 
+def _deleted_body(order: Order, _: Any) -> dict[str, Any]:
+    return {"id": order.id}
+
+
+def _return_body(_: Order, back: GoodsBack) -> dict[str, Any]:
+    own = {"id": back.id, "admin_graphql_api_id": gid("ReverseFulfillmentOrder", back.id)}
+    done = [
+        {"type": each.kind.lower(), "quantity": each.quantity}
+        | {"location": each.place and {"id": each.place.id}}
+        for each in back.dispositions
+    ]
+    return own | {"dispositions": done}
+
+
+def _closed_body(order: Order, back: GoodsBack) -> dict[str, Any]:
+    own = {"id": back.id, "admin_graphql_api_id": gid("Return", back.id)}
+    return own | {"order_id": order.id, "status": "closed"}
+
+
 def _level_body(record: Any, _: Any) -> dict[str, Any]:
     variant, level = record
     body = {"inventory_item_id": variant.item_id, "location_id": level.place.id}
@@ -237,6 +266,9 @@ _TOPICS: Final[dict[str, tuple[str, Callable[[Any, Any], dict[str, Any]]]]] = {
     "order.edited": ("orders/edited", _edit_body),
     "order.refunded": ("refunds/create", _refund_body),
     "order.shipped": ("fulfillments/create", _dispatch_body),
+    "order.deleted": ("orders/delete", _deleted_body),
+    "return.disposed": ("reverse_fulfillment_orders/dispose", _return_body),
+    "return.closed": ("returns/close", _closed_body),
     "work.held": ("fulfillment_orders/placed_on_hold", _work_body),
     "work.released": ("fulfillment_orders/hold_released", _work_body),
     "work.moved": ("fulfillment_orders/moved", _work_body),

@@ -251,7 +251,7 @@ def test_a_shadow_account_sends_no_write_at_all(scripted, make_client):
     scripted.answers = [(200, {}, GOOD)]
     client = make_client(may_write=False)
     writes = [one for one in documents().values() if one.is_write]
-    assert len(writes) == 5
+    assert len(writes) == 10
     for document in writes:
         with pytest.raises(Rejected, match="shadow"):
             client.run(document.name, {}, priority=Priority.WRITE)

@@ -17,7 +17,7 @@ SEEN_AT = datetime(2026, 11, 2, 9, 0, 10, tzinfo=UTC)
 OURS = frozenset({"gid://shopify/Location/71"})
 CASES = """
 paid shipped-in-part-and-refunded cancelled-and-restocked written-off held-with-address-withheld
-in-two-places of-many-kinds in-yen-shown-in-euro half-read edited
+in-two-places of-many-kinds in-yen-shown-in-euro half-read edited returned
 """.split()
 
 
@@ -66,6 +66,8 @@ def test_every_recording_is_a_case(recordings):
         ("in-two-places", (5, 0, 1, 0, 3, 0)),
         # two units removed by an edit, without a refund
         ("edited", (3, 2, 0, 0, 0, 2)),
+        # three came back: one on a shelf of ours, one on another, one lost; the refund says three
+        ("returned", (4, 0, 4, 1, 0, 1)),
     ],
 )
 @pytest.mark.proves("I-16", "F34", "F35", "F36")
@@ -149,6 +151,25 @@ def test_holds_are_named_in_our_words_and_unknown_ones_in_theirs(parsed):
 
 
 @pytest.mark.proves("I-10")
+def test_where_no_permission_shows_returns_the_refund_tells_of_the_goods(parsed):
+    def hide(order):
+        order["returns"] = None
+
+    assert parsed("returned", change=hide).lines[0].quantity_returned == 3
+
+
+def test_our_own_hold_is_told_apart_from_others(parsed):
+    def hold(order):
+        ours = {"reason": "OTHER", "handle": "oms-sync", "heldByRequestingApp": True}
+        named_alike = {"reason": "HIGH_RISK_OF_FRAUD", "handle": "oms-sync"}
+        order["fulfillmentOrders"]["nodes"][0] |= {
+            "status": "ON_HOLD",
+            "fulfillmentHolds": [ours, named_alike | {"heldByRequestingApp": False}],
+        }
+
+    assert parsed("paid", change=hold).facts.channel_holds == ("fraud_risk", "hub")
+
+
 def test_money_is_exact_in_both_currencies(parsed):
     facts = parsed("in-yen-shown-in-euro").facts
     assert facts.total is not None

@@ -2,13 +2,15 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import pytest
 from pydantic import ValidationError
 
-from connectors.shopify.account import SCOPES, TOPICS
+from connectors.shopify.account import SCOPES
 from connectors.shopify.session import open_session
 from connectors.shopify.settings import ShopifySettings
+from connectors.shopify.subscriptions import OPTIONAL, TOPICS
 from oms_sync.sdk import (
     FixAccount,
     OutgoingPackage,
@@ -285,6 +287,72 @@ def test_subscriptions_are_made_turned_and_made_again(shop):
     assert len(present) == len(TOPICS)
     present.pop(next(iter(present)))
     assert len(session.ensure_subscriptions("http://127.0.0.1:2/webhooks/a")) == 1
+
+
+def test_a_subscription_somebody_changed_is_repaired_and_not_doubled(shop):
+    session, url = shop.open(), "http://127.0.0.1:1/webhooks/a"
+    session.ensure_subscriptions(url)
+    present = list(shop.sandbox.store.subscriptions.values())
+    narrowed = next(one for one in present if one.topic == "ORDERS_UPDATED")
+    narrowed.include_fields = ["id"]
+    filtered = next(one for one in present if one.topic == "ORDERS_CREATE")
+    filtered.filter = "total_price:>=100"
+    emptied = next(one for one in present if one.topic == "ORDERS_DELETE")
+    emptied.include_fields = ["admin_graphql_api_id"]
+    assert session.ensure_subscriptions(url) == ()
+    assert "updated_at" in narrowed.include_fields
+    assert (filtered.filter, emptied.include_fields) == (None, [])
+    assert len(shop.sandbox.store.subscriptions) == len(TOPICS)
+    calls = shop.sandbox.store.calls["webhookSubscriptionUpdate"]
+    session.ensure_subscriptions(url)
+    assert shop.sandbox.store.calls["webhookSubscriptionUpdate"] == calls, "all is as wanted"
+
+
+def test_topics_of_a_scope_the_app_lacks_are_done_without_and_said(shop):
+    withheld = shop.sandbox.merchant.withheld_scopes
+    withheld.add("read_returns")
+    session = shop.open()
+    made = session.ensure_subscriptions("http://127.0.0.1:1/webhooks/a")
+    assert sorted(made) == sorted(set(TOPICS) - OPTIONAL)
+    assert any("read_returns" in warning for warning in session.check().warnings)
+
+
+def test_without_the_scope_for_returns_the_refund_tells_of_the_goods(shop):
+    session, order_id = shop.open(), shop.place_order(2)
+    lines = _lines(shop, order_id)
+    session.push_shipment(_shipment(order_id, lines, "1Z1"))
+    shop.sandbox.sales.refund(order_id, {shop.sku(): 1}, restock=True)
+    shop.sandbox.merchant.take_back(order_id, shop.sku(), 1, {"MISSING": 1})
+    shop.sandbox.merchant.withheld_scopes.add("read_returns")
+    (raw,) = session.read_orders_by_id([order_id])
+    sight = session.parse_order(raw.payload, shop.now())
+    assert sight.facts.is_complete is True
+    assert sight.lines[0].quantity_returned == 1
+
+
+def test_every_call_is_noted_with_its_cost_and_request_id_and_nothing_more(running_shop):
+    noted = []
+    with running_shop(limits_published=True, grants_tokens=True) as shop:
+        calls = SimpleNamespace(note=noted.append)
+        session = open_session(shop.request(calls=calls))
+        session.check()
+        shop.sandbox.faults.force("F06")
+        with pytest.raises(RetryLater):
+            session.read_orders_by_id([shop.place_order(1)])
+    token, check, broken = noted
+    assert (token.operation, check.operation) == ("token", "graphql")
+    assert (check.status, check.cost > 0, len(check.request_id) > 0) == ("200", True, True)
+    assert broken.status in ("500", "502", "503", "504")
+    assert not any(secret in str(noted) for secret in shop.secrets)
+
+
+def test_a_call_nobody_answered_is_noted_as_that(shop):
+    noted = []
+    session = open_session(shop.request(calls=SimpleNamespace(note=noted.append)))
+    shop.sandbox.faults.force("F01")
+    with pytest.raises(RetryLater):
+        session.check()
+    assert noted[-1].status in ("lost", "timeout")
 
 
 def test_an_address_the_shop_refuses_is_said(shop):

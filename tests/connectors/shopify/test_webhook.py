@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from connectors.shopify.webhook import WEBHOOK
+from connectors.shopify.webhook import COMPLIANCE, WEBHOOK
 from oms_sync.sdk import BadPayload, Hint, HintKind
 
 VECTOR = (b'{"id":820982911946154508}', "qBvrsZF7RfB1iS6BX6IHqJTp5L911P7intnPeTPsH0I=")
@@ -90,7 +90,20 @@ def test_a_wrong_signature_is_refused(signature):
             Hint(kind=HintKind.LISTING, object_id="gid://shopify/InventoryItem/5"),
         ),
         ("app/uninstalled", {"id": 1}, Hint(kind=HintKind.ACCOUNT)),
-        ("customers/redact", {"shop_id": 1}, Hint(kind=HintKind.NOTHING)),
+        ("orders/risk_assessment_changed", {"order_id": 7}, Hint(kind=HintKind.NOTHING)),
+        # of returns some topics hold the order, some name it, and one says nothing
+        (
+            "returns/approve",
+            {"id": 1, "order": {"id": 7}},
+            Hint(kind=HintKind.ORDER, object_id="7"),
+        ),
+        ("returns/close", {"id": 1, "order_id": 7}, Hint(kind=HintKind.ORDER, object_id="7")),
+        ("returns/process", {}, Hint(kind=HintKind.ACCOUNT)),
+        (
+            "reverse_fulfillment_orders/dispose",
+            {"id": 1, "dispositions": []},
+            Hint(kind=HintKind.ACCOUNT),
+        ),
         ("something/new", {"id": 1}, Hint(kind=HintKind.NOTHING)),
     ],
 )
@@ -127,6 +140,16 @@ def test_a_body_without_a_plain_id_is_bad_payload(body):
 def test_a_quantity_that_is_none_is_bad_payload(quantity):
     with pytest.raises(BadPayload):
         _hint("inventory_levels/update", {"inventory_item_id": 5, "available": quantity})
+
+
+@pytest.mark.parametrize("topic", sorted(COMPLIANCE))
+def test_a_request_about_personal_data_is_taken_in_signed_and_changes_nothing(topic, sign):
+    body = json.dumps({"shop_id": 1, "shop_domain": "shop-a.myshopify.com"}).encode()
+    headers = sign("hush", body, topic)
+    assert WEBHOOK.verify(_settings(), headers, body)
+    assert not WEBHOOK.verify(_settings("another"), headers, body)
+    assert WEBHOOK.topic(headers) == topic
+    assert WEBHOOK.read_hint(headers, body) == Hint(kind=HintKind.NOTHING)
 
 
 @given(st.binary(max_size=200), st.sampled_from(["orders/create", "inventory_levels/update"]))

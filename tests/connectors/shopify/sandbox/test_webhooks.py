@@ -7,10 +7,24 @@ import json
 
 import pytest
 
+from connectors.shopify.webhook import WEBHOOK
+from oms_sync.sdk import HintKind
+
 SUBSCRIBE = """mutation($topic: WebhookSubscriptionTopic!, $uri: String!) {
   webhookSubscriptionCreate(topic: $topic, webhookSubscription: {uri: $uri, format: JSON}) {
   webhookSubscription { id topic uri } userErrors { field message } } }"""
 LISTED = "{ webhookSubscriptions(first: 50) { nodes { id topic uri } } }"
+
+
+@pytest.fixture
+def ship_all(shop):
+    def ship(order_id):
+        work = shop.sandbox.store.order(order_id).work[0]
+        group = {"fulfillmentOrderId": f"gid://shopify/FulfillmentOrder/{work.id}"}
+        given = {"fulfillment": {"lineItemsByFulfillmentOrder": [group]}}
+        shop.sandbox.hands["fulfillmentCreate"](given)
+
+    return ship
 
 
 def subscribe(shop, hub, *topics):
@@ -40,6 +54,33 @@ def test_a_delivery_is_signed_with_the_apps_secret_and_rest_shaped(shop, hub, wa
     event_ids = {headers["x-shopify-event-id"] for headers, _ in hub.received}
     webhook_ids = {headers["x-shopify-webhook-id"] for headers, _ in hub.received}
     assert (len(event_ids), len(webhook_ids)) == (1, 3)
+
+
+def test_a_deleted_order_and_goods_come_back_are_told_of(shop, hub, wait, ship_all):
+    subscribe(shop, hub, "ORDERS_DELETE", "REVERSE_FULFILLMENT_ORDERS_DISPOSE")
+    kept, deleted = (shop.buy("TEE RED M", 1).rpartition("/")[2] for _ in range(2))
+    ship_all(kept)
+    shop.sandbox.merchant.take_back(kept, "TEE RED M", 1, {"RESTOCKED": 1})
+    shop.sandbox.merchant.delete(deleted)
+    wait(lambda: len(hub.received) == 2)
+    bodies = {headers["x-shopify-topic"]: json.loads(body) for headers, body in hub.received}
+    assert bodies["orders/delete"] == {"id": int(deleted)}
+    (done,) = bodies["reverse_fulfillment_orders/dispose"]["dispositions"]
+    assert (done["type"], done["quantity"]) == ("restocked", 1)
+
+
+def test_a_closed_return_names_its_order_whose_own_time_did_not_move(shop, hub, wait, ship_all):
+    subscribe(shop, hub, "RETURNS_CLOSE")
+    sold = shop.buy("TEE RED M", 1).rpartition("/")[2]
+    ship_all(sold)
+    changed_at = shop.sandbox.store.order(sold).updated_at
+    shop.sandbox.merchant.take_back(sold, "TEE RED M", 1, {"RESTOCKED": 1})
+    shop.sandbox.merchant.close_return(sold)
+    wait(lambda: hub.received)
+    ((headers, body),) = hub.received
+    hint = WEBHOOK.read_hint(headers, body)
+    assert (hint.kind, hint.object_id) == (HintKind.ORDER, sold)
+    assert shop.sandbox.store.order(sold).updated_at == changed_at
 
 
 def test_every_topic_a_hub_wants_is_sent(shop, hub, wait):
