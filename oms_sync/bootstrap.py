@@ -8,16 +8,14 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import structlog
-import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from oms_sync.flows.manual import MANUAL
 from oms_sync.flows.ports import UnitOfWork
 from oms_sync.flows.records import AccountProfile
-from oms_sync.runtime.budgets import BudgetNotes
+from oms_sync.runtime.budgets import BudgetParts, Budgets
 from oms_sync.runtime.clock import SystemClock, SystemIds
 from oms_sync.runtime.daemon import Daemon, DaemonParts
 from oms_sync.runtime.dispatch import LocalDispatcher
@@ -36,15 +34,15 @@ from oms_sync.runtime.settings import Settings, load_settings
 from oms_sync.runtime.signals import caught_signals
 from oms_sync.runtime.tend import TEND, Caretaker
 from oms_sync.runtime.wiring import Ground, hide_secrets, profiles_of, wire, wire_all
-from oms_sync.sdk import Clock, Ids, Manifest, Session
+from oms_sync.sdk import Clock, Ids, Manifest, Metrics, Session
 from oms_sync.storage.crypto import load_key_ring
 from oms_sync.storage.engine import Storage, StorageOptions, open_storage
 from oms_sync.web.app import make_app
 from oms_sync.web.figures import metrics_renderer
 from oms_sync.web.health import DiskCheck, Readiness
 from oms_sync.web.inbox_writer import InboxWriter
-from oms_sync.web.limits import HEADER_BYTES_MAX, KEEP_ALIVE_SECONDS, bounded_protocol
-from oms_sync.web.listeners import GRACE_SECONDS, Listener, Listeners, bind
+from oms_sync.web.listeners import Listener, Listeners, bind
+from oms_sync.web.server import listen
 from oms_sync.web.verifiers import verifiers_of
 from oms_sync.web.webhooks import WebhookParts
 
@@ -52,8 +50,6 @@ if TYPE_CHECKING:
     from oms_sync.sdk.sandbox import Now, Sandbox, SandboxOptions
 
 log = structlog.get_logger()
-
-BACKLOG: Final = 1_024
 
 
 def _open_storage(settings: Settings, clock: Clock, ids: Ids, *, announces: bool) -> Storage:
@@ -64,6 +60,15 @@ def _open_storage(settings: Settings, clock: Clock, ids: Ids, *, announces: bool
         ids=ids,
         options=StorageOptions(announces=announces),
     )
+
+
+def _budgets(
+    storage: Storage, clock: Clock, ids: Ids, metrics: Metrics, redactor: Redactor
+) -> Budgets:
+    parts = BudgetParts(
+        store=storage.budgets, clock=clock, metrics=metrics, redactor=redactor, node=ids.new()
+    )
+    return Budgets(parts)
 
 
 def _opener(storage: Storage) -> Callable[..., AbstractContextManager[UnitOfWork]]:
@@ -119,6 +124,7 @@ def open_desk(config_path: Path, *, announces: bool = True) -> Iterator[Desk]:
         ids=ids,
         metrics=NullMetrics(),
         redactor=redactor,
+        budgets=_budgets(storage, clock, ids, NullMetrics(), redactor),
     )
     try:
         yield Desk(
@@ -131,6 +137,7 @@ def open_desk(config_path: Path, *, announces: bool = True) -> Iterator[Desk]:
             wire=lambda account: wire(by_name[account], ground),
         )
     finally:
+        ground.budgets.close()
         storage.close()
 
 
@@ -172,6 +179,7 @@ class _Wired:
     clock: Clock
     ids: Ids
     metrics: PrometheusMetrics
+    budgets: Budgets
     stopping: threading.Event
 
 
@@ -194,6 +202,7 @@ def build_hub(settings: Settings, *, redactor: Redactor | None = None) -> Hub:
             ids=ids,
             metrics=metrics,
             redactor=redactor,
+            budgets=_budgets(storage, clock, ids, metrics, redactor),
         )
         wired = _Wired(
             settings=settings,
@@ -203,6 +212,7 @@ def build_hub(settings: Settings, *, redactor: Redactor | None = None) -> Hub:
             clock=clock,
             ids=ids,
             metrics=metrics,
+            budgets=ground.budgets,
             stopping=stopping,
         )
         _take_over(wired)
@@ -245,7 +255,6 @@ def _assemble(wired: _Wired) -> Hub:
             ids=wired.ids,
             metrics=wired.metrics,
             is_stopping=wired.stopping.is_set,
-            note_budget=BudgetNotes(wired.wirings, record=storage.record_budget, clock=clock),
         )
     )
     dispatcher = LocalDispatcher(
@@ -256,7 +265,7 @@ def _assemble(wired: _Wired) -> Hub:
     schedule = Schedule(dispatcher.wake, wirings=wired.wirings, clock=clock)
     storage.on_wake.append(dispatcher.wake)
     writer = InboxWriter(open_work)
-    disk = DiskCheck(_data_folder(wired.settings))
+    disk = DiskCheck(data_folder(wired.settings))
     readiness = Readiness({"database": _database_check(storage), "disk": disk}, clock=clock)
     listeners = _listeners(wired, readiness, _webhook_parts(wired, writer, disk))
     daemon = Daemon(
@@ -268,6 +277,7 @@ def _assemble(wired: _Wired) -> Hub:
             health=health,
             caretaker=caretaker,
             sessions=sessions,
+            budgets=wired.budgets,
             ready=readiness,
             servers=listeners,
             writer=writer,
@@ -329,34 +339,14 @@ def _listeners(wired: _Wired, readiness: Readiness, webhooks: WebhookParts) -> L
 
 def serve(app: Any, *, host: str, port: int, has_lifespan: bool = False) -> Listener:
     """A listener for the application; the port is taken now, `start()` it."""
-    return _listen(app, bound=bind(host, port), has_lifespan=has_lifespan)
-
-
-def _listen(app: Any, *, bound: Any, has_lifespan: bool, tells_date: bool = True) -> Listener:
-    config = uvicorn.Config(
-        app,
-        http=bounded_protocol(H11Protocol),
-        ws="none",
-        lifespan="on" if has_lifespan else "off",
-        log_config=None,
-        log_level="error",
-        access_log=False,
-        server_header=False,
-        date_header=tells_date,
-        proxy_headers=False,
-        backlog=BACKLOG,
-        timeout_keep_alive=KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=GRACE_SECONDS,
-        h11_max_incomplete_event_size=HEADER_BYTES_MAX,
-    )
-    return Listener(uvicorn.Server(config), bound=bound, clock=SystemClock())
+    return listen(app, bound=bind(host, port), clock=SystemClock(), has_lifespan=has_lifespan)
 
 
 def _database_check(storage: Storage) -> Callable[[], str | None]:
     return lambda: "; ".join(storage.ready()) or None
 
 
-def _data_folder(settings: Settings) -> Path:
+def data_folder(settings: Settings) -> Path:
     """Where the hub writes: beside its SQLite file, else beside its key ring."""
     url = settings.database.url.get_secret_value()
     path = Path(url.removeprefix("sqlite:///")) if url.startswith("sqlite") else settings.keys.file
@@ -382,7 +372,9 @@ def open_sandbox(
     make: Callable[..., Sandbox] = factory
     sandbox = make(replace(options, port=port), now=now or SystemClock().now)
     # The server's date would be the system's, not that of the channel's own clock.
-    listener = _listen(sandbox.app, bound=bound, has_lifespan=True, tells_date=now is None)
+    listener = listen(
+        sandbox.app, bound=bound, clock=SystemClock(), has_lifespan=True, tells_date=now is None
+    )
     listener.start()
     try:
         yield sandbox, listener.url

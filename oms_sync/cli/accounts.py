@@ -4,8 +4,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from oms_sync.cli import accounts_setup
+from oms_sync.cli.account_health import NOTHING, with_history_left
+from oms_sync.cli.account_view import show_account_facts, show_accounts, show_calls
 from oms_sync.cli.desk import command_context, open_desk
 from oms_sync.cli.output import Json, note, say, show_facts, show_json, show_table
+from oms_sync.flows.budgets import CALLS_MAX
 from oms_sync.flows.commands.context import CommandRefused
 from oms_sync.flows.manual import MANUAL
 
@@ -13,6 +17,8 @@ if TYPE_CHECKING:
     from oms_sync.bootstrap import Desk
 
 app = typer.Typer(help="Channel accounts: health, lag, and going live.", no_args_is_help=True)
+
+accounts_setup.add_to(app)
 
 #: O-09: further apart than this, versions and windows cannot be trusted
 SKEW_SECONDS_MAX = 300
@@ -26,10 +32,13 @@ _NEVER_RAN: dict[str, Any] = {
     "backfilled_at": None,
     "token_expires_at": None,
     "rate_budget": [],
+    "budget_shared_with": [],
+    "drain_seconds": 0.0,
     "listings": 0,
     "listings_behind": 0,
     "shipments_behind": 0,
     "dead_letters": 0,
+    **NOTHING,
 }
 
 Account = Annotated[str, typer.Argument(metavar="ACCOUNT", help="The account's name.")]
@@ -39,36 +48,37 @@ Account = Annotated[str, typer.Argument(metavar="ACCOUNT", help="The account's n
 def list_accounts(context: typer.Context, as_json: Json = False) -> None:
     """List every account with its health and how far behind it is."""
     with open_desk(context) as desk:
-        found = _known_accounts(desk)
+        found = known_accounts(desk)
     if as_json:
         show_json(found)
         return
-    columns = {
-        "name": "account",
-        "connector": "connector",
-        "mode": "mode",
-        "state": "state",
-        "last_order_poll_at": "last poll",
-        "listings": "listings#",
-        "listings_behind": "behind#",
-        "dead_letters": "dead#",
-        "reason": "reason",
-    }
-    show_table(columns, found, none="no accounts; add one to the configuration")
+    show_accounts(found)
 
 
 @app.command("show")
-def show_account(context: typer.Context, account: Account, as_json: Json = False) -> None:
+def show_account(
+    context: typer.Context,
+    account: Account,
+    with_calls: Annotated[
+        bool, typer.Option("--calls", help="Also the last calls to its channel, newest first.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
     """Show one account: health, cursor, lag, token and rate budget."""
     with open_desk(context) as desk:
         command_context(desk).profile(account)
-        found = next((one for one in _known_accounts(desk) if one["name"] == account), None)
+        found = next((one for one in known_accounts(desk) if one["name"] == account), None)
+        calls = desk.reports.calls(account, limit=CALLS_MAX) if with_calls else None
     if found is None:
         raise CommandRefused(f"account {account} takes orders from files, there is no channel")
+    if calls is not None:
+        found = {**found, "calls": calls}
     if as_json:
         show_json(found)
         return
-    show_facts(found)
+    show_account_facts(found)
+    if calls is not None:
+        show_calls(calls)
 
 
 @app.command("test")
@@ -112,7 +122,7 @@ def resume_account(context: typer.Context, account: Account) -> None:
 @app.command("preview")
 def preview_account(context: typer.Context, account: Account, as_json: Json = False) -> None:
     """Show, listing by listing, what going live would change."""
-    from oms_sync.flows.commands.accounts import preview
+    from oms_sync.flows.commands.accounts import agreement, preview
 
     with open_desk(context) as desk:
         command_context(desk).profile(account)
@@ -129,20 +139,34 @@ def preview_account(context: typer.Context, account: Account, as_json: Json = Fa
         "action": "live would",
     }
     show_table(columns, found, none=f"{account} has no listings yet: oms-sync listings discover")
-    changed = sum(1 for one in found if one["change"])
-    note(f"{changed} of {len(found)} listings would change")
+    stands = agreement(found)
+    if stands["compared"]:
+        note(
+            f"{stands['agreeing']} of {stands['compared']} listings ({stands['percent']} %) show "
+            f"what would be pushed; {stands['would_change']} would change, by "
+            f"{stands['units_off']} units in all"
+        )
+    elif found:
+        note("no listing was seen and counted yet: nothing is known that would change")
 
 
-def _known_accounts(desk: "Desk") -> list[dict[str, Any]]:
+def known_accounts(desk: "Desk") -> list[dict[str, Any]]:
     """What the hub knows of every account, and what is configured but never ran."""
     found: list[dict[str, Any]] = desk.reports.accounts()
     listed = {one["name"] for one in found}
     fresh = [
-        {**_NEVER_RAN, "name": profile.name, "connector": profile.connector, "mode": profile.mode}
+        {
+            **_NEVER_RAN,
+            **desk.reports.upkeep(profile.name),
+            "name": profile.name,
+            "connector": profile.connector,
+            "mode": profile.mode,
+        }
         for profile in desk.profiles.values()
         if profile.name not in listed and profile.name != MANUAL
     ]
-    return sorted([*found, *fresh], key=lambda one: str(one["name"]))
+    shown = [with_history_left(desk, one) for one in (*found, *fresh)]
+    return sorted(shown, key=lambda one: str(one["name"]))
 
 
 def ask_channel(desk: "Desk", account: str) -> dict[str, Any]:

@@ -11,14 +11,15 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from math import ceil
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from oms_sync.bootstrap import open_sandbox
 from oms_sync.cli.demo_control import SandboxControl
 from oms_sync.cli.demo_stage import rows
 from oms_sync.runtime.mapping_files import load_tables
 from oms_sync.runtime.metrics import NullMetrics
-from oms_sync.runtime.rate import EVERY_OPERATION, RateBuckets
+from oms_sync.runtime.pools import EVERY_OPERATION
+from oms_sync.runtime.rate import RateBuckets
 from oms_sync.runtime.registry import Registry
 from oms_sync.sdk import (
     Manifest,
@@ -29,6 +30,7 @@ from oms_sync.sdk import (
     Priority,
     PushOutcome,
     PushResult,
+    RateGate,
     RateLimit,
     RateLimited,
     RawOrder,
@@ -58,10 +60,28 @@ class NeverDone(Exception):
     """The channel did not come to an end in the tries there are."""
 
 
+class Buckets(RateGate, Protocol):
+    """A gate that tells what is left."""
+
+    def budget(self) -> list[dict[str, Any]]:
+        """Per operation, as `RateBuckets` tells it."""
+
+
+#: makes the gate of an account from its connector's manifest and the virtual clock
+MakeBuckets = Callable[[Manifest, FakeClock], Buckets]
+
+
+def own_buckets(manifest: Manifest, clock: FakeClock) -> RateBuckets:
+    """One account alone in one process."""
+    return RateBuckets(
+        manifest.rate_limits, clock=clock, metrics=NullMetrics(), account=manifest.id
+    )
+
+
 class WatchedGate:
     """The account's buckets, and what passed through them. A `sdk.RateGate`."""
 
-    def __init__(self, buckets: RateBuckets) -> None:
+    def __init__(self, buckets: Buckets) -> None:
         self._buckets = buckets
         #: calls and their cost in the bucket's unit, by operation
         self.calls: Counter[str] = Counter()
@@ -80,7 +100,12 @@ class WatchedGate:
         self.cost[operation] += cost
 
     def learn(
-        self, operation: str, *, available: float, capacity: float, refill_per_second: float
+        self,
+        operation: str,
+        *,
+        available: float,
+        capacity: float | None = None,
+        refill_per_second: float | None = None,
     ) -> None:
         """What the channel says counts more: it may give back points that were not needed."""
         before = self._available(operation)
@@ -287,6 +312,7 @@ def open_virtual(
     *,
     skus: int,
     settings: Mapping[str, Any] | None = None,
+    make_buckets: MakeBuckets = own_buckets,
 ) -> Iterator[VirtualAccount]:
     """An account of a fresh sandbox with published limits; `settings` change the printed ones."""
     made = registry.get(connector)
@@ -304,11 +330,7 @@ def open_virtual(
         own = model.model_validate(entry["settings"] | dict(settings or {}))
         control = SandboxControl(options.account, url)
         manifest = made.manifest_for(own)
-        gate = WatchedGate(
-            RateBuckets(
-                manifest.rate_limits, clock=clock, metrics=NullMetrics(), account=options.account
-            )
-        )
+        gate = WatchedGate(make_buckets(manifest, clock))
         ids = SeededIds(1)
         request = OpenRequest(
             account=options.account,

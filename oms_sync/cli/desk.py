@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from oms_sync.bootstrap import Desk
     from oms_sync.domain.values import Sku
+    from oms_sync.sdk import Manifest
 
 ImportFile = Annotated[
     Path,
@@ -50,7 +51,19 @@ def command_context(desk: "Desk") -> CommandContext:
         actor=actor(),
         profiles=desk.profiles,
         locations=frozenset(location.code for location in desk.settings.locations),
+        manifest_of=lambda account: _manifest(desk, account),
     )
+
+
+def _manifest(desk: "Desk", account: str) -> "Manifest":
+    """What the account's connector declares; nothing where it cannot be used."""
+    from oms_sync.runtime.registry import ConnectorUnavailable
+    from oms_sync.sdk import Manifest
+
+    try:
+        return desk.manifest(account)
+    except ConnectorUnavailable:
+        return Manifest(id=account, label=account)  # `oms-sync connectors list` says why
 
 
 def actor() -> str:

@@ -12,7 +12,19 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from oms_sync.cli import accounts, connectors, db, inbox, listings, orders, run, stock
+from oms_sync.cli import (
+    accounts,
+    connectors,
+    db,
+    doctor,
+    inbox,
+    listings,
+    orders,
+    orders_writes,
+    reconcile,
+    run,
+    stock,
+)
 from oms_sync.cli.output import complain
 
 STATUS_FAILED = 1
@@ -104,6 +116,7 @@ def root(
 
 
 run.add_to(app)
+orders_writes.add_to(orders.app, orders.shipments)
 for _name, _group in (
     ("accounts", accounts.app),
     ("orders", orders.app),
@@ -114,10 +127,13 @@ for _name, _group in (
     ("dead-letters", inbox.dead_letters),
     ("ledger", db.ledger),
     ("db", db.app),
+    ("reconcile", reconcile.app),
     ("connectors", connectors.app),
 ):
     app.add_typer(_group, name=_name)
 app.command("ship")(orders.ship)
+app.command("certificate")(reconcile.certificate)
+app.command("doctor")(doctor.doctor)
 
 
 def main() -> None:

@@ -123,7 +123,7 @@ def show_order(
     if as_json:
         show_json(found)
         return
-    known = ("lines", "shipments", "holds", "timeline", "buyer", "recipient")
+    known = ("lines", "shipments", "write_backs", "holds", "timeline", "buyer", "recipient")
     show_facts({name: value for name, value in found.items() if name not in known})
     for name in ("buyer", "recipient"):
         if found.get(name):
@@ -146,6 +146,10 @@ def _show_parts(order: Mapping[str, Any]) -> None:
         columns = {"shipment_id": "shipment", "packages": "packages", "units": "units#"}
         rows = (_shipment(one) for one in order["shipments"])
         show_table({**columns, "state": "channel told", "error": "error"}, rows, none="none")
+    if order["write_backs"]:
+        show_heading("Told to the channel")
+        columns = {"kind": "what", "what": "how much", "state": "state", "error": "reason"}
+        show_table(columns, (_write_back(one) for one in order["write_backs"]), none="none")
     show_heading("Timeline")
     columns = {"at": "when", "name": "what", "actor": "who", "detail": "detail"}
     show_table(columns, order.get("timeline", ()), none="nothing happened yet")
@@ -154,6 +158,12 @@ def _show_parts(order: Mapping[str, Any]) -> None:
 def _line(one: Mapping[str, Any]) -> dict[str, Any]:
     places = [f"{each['location']}: {each['quantity']}" for each in one["reservations"]]
     return {**one, "sku": one["sku"] or f"? {one['channel_sku']}", "places": places or None}
+
+
+def _write_back(one: Mapping[str, Any]) -> dict[str, Any]:
+    units = sum(one["lines"].values())
+    money = f"{one['amount']} {one['currency']}" if one["amount"] else None
+    return {**one, "what": money or (f"{units} units" if units else None)}
 
 
 def _shipment(one: Mapping[str, Any]) -> dict[str, Any]:
@@ -296,8 +306,8 @@ def ship(  # noqa: PLR0913, PLR0917 - one parameter an option
     from oms_sync.flows.commands.shipments import ship as ship_order
 
     dispatch = Dispatch(
-        packages=_packages(carrier, tracking or []),
-        lines=_lines(line or []),
+        packages=packages_of(carrier, tracking or []),
+        lines=line_units(line or []),
         service=service,
         is_found=found,
     )
@@ -322,7 +332,8 @@ def import_shipments_file(
     say(f"{len(done.made)} shipments made, {done.known} known already")
 
 
-def _packages(carriers: list[str], numbers: list[str]) -> "tuple[Package, ...]":
+def packages_of(carriers: list[str], numbers: list[str]) -> "tuple[Package, ...]":
+    """One package a tracking number, or a carrier; a usage error where they do not fit."""
     from oms_sync.domain.shipment import Package
 
     if any(not text.strip() for text in (*carriers, *numbers)):
@@ -339,7 +350,8 @@ def _packages(carriers: list[str], numbers: list[str]) -> "tuple[Package, ...]":
     )
 
 
-def _lines(texts: list[str]) -> dict[str, int]:
+def line_units(texts: list[str]) -> dict[str, int]:
+    """Units by what follows `--line`; a usage error where it cannot be read."""
     lines: dict[str, int] = {}
     for text in texts:
         match = _LINE.fullmatch(text)

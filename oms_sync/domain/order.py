@@ -238,14 +238,15 @@ def line_counts(order: KnownOrder, line: KnownLine, shipped_here: int) -> LineCo
 def moves_stock(order: KnownOrder, line: KnownLine) -> bool:
     """True when this hub's own stock stands behind the line.
 
-    Channel-fulfilled and test orders, half-read orders, and lines with nothing on a shelf move
-    nothing here.
+    Channel-fulfilled and test orders, orders never read whole, and lines with nothing on a shelf
+    move nothing here. One that was read whole before keeps what it holds while it is read in part.
     """
     facts = order.facts
+    is_half_read = facts.is_complete is False and facts.line_ids is None
     return (
         facts.fulfilled_by != "channel"
         and facts.is_test is not True
-        and facts.is_complete is not False
+        and not is_half_read
         and line.line.is_stocked is not False
     )
 

@@ -12,6 +12,7 @@ import structlog
 
 from oms_sync.domain.events import Event
 from oms_sync.domain.listing import Listing
+from oms_sync.flows import gaps
 from oms_sync.flows.ports import FlowContext, FlowReport, UnitOfWork
 from oms_sync.flows.records import (
     AccountRecord,
@@ -97,6 +98,7 @@ def _read_hints(context: FlowContext) -> int:
         _compare_listings(context, work, [hint for _, hint in read])
         for _, hint in read:
             _follow(context, work, hint)
+        _hear(work, account, read)
         shown = [new for message, hint in read if (new := _shown(message, hint)) is not None]
         if work.inbox.add(shown):
             work.wake("normalise", account)
@@ -140,6 +142,14 @@ def _follow(context: FlowContext, work: UnitOfWork, hint: Hint) -> None:
         work.rereads.arm(account, [hint.object_id], at=now, is_deletion=is_deletion)
     elif hint.kind is HintKind.ACCOUNT:
         work.feeds.hasten(account, OrderFeed.CHANGES, at=now)
+
+
+def _hear(work: UnitOfWork, account: str, read: list[tuple[InboxMessage, Hint]]) -> None:
+    """Note that the channel announces orders: that it stopped to is an alarm."""
+    kinds = (HintKind.ORDER, HintKind.ORDER_DELETED)
+    heard = [message.received_at for message, hint in read if hint.kind in kinds]
+    if heard:
+        work.upkeep.hear(account, at=max(heard))
 
 
 def _shown(message: InboxMessage, hint: Hint) -> NewMessage | None:
@@ -294,11 +304,12 @@ def _begin_pass(context: FlowContext) -> FeedPosition | None:
     with context.open_work() as work:
         position = work.feeds.get(account, OrderFeed.CHANGES)
         assert position is not None, "feeds are laid out at the first connect"
+        position = gaps.kept_within_horizon(context, work, position)
         if position.pass_started_at is not None:
             return position
         if position.next_at is not None and position.next_at > now:
             return None
-        position = replace(position, pass_started_at=now, next_at=None)
+        position = replace(position, pass_started_at=now, next_at=None, orders_read=0)
         work.feeds.put(position)
         work.commit()
         return position
@@ -314,6 +325,8 @@ def _read_page(context: FlowContext, position: FeedPosition) -> tuple[int, bool]
             _message(context.account.name, raw, MessageSource.POLL, seen_at) for raw in page.orders
         ]
         added = work.inbox.add(messages)
+        read = position.orders_read + len(page.orders)
+        position = replace(position, orders_read=read, page_at=seen_at)
         work.feeds.put(_after_page(context, work, position, page))
         if added:
             work.wake("normalise", context.account.name)

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
+from oms_sync.domain.drift import Cause, DriftSigns, last_right_at, probable_cause
 from oms_sync.domain.events import Event
 from oms_sync.domain.listing import DriftPolicy, Listing, lose
 from oms_sync.domain.looks import Drift, accept_look, agree, is_look_expected, look, look_later
@@ -25,6 +26,8 @@ ROUNDS_MAX = 50
 LOOK_AGAIN_SECONDS = 1.0
 #: how long a push that was only accepted may stay invisible before it is sent again
 PATIENCE_SECONDS = 30.0
+#: drift of so many days tells a habit from an accident
+DRIFT_DAYS = 7
 #: from this many tries in a row on, an operator should know
 UNPROVED_ALARM_AT = 3
 
@@ -186,7 +189,7 @@ def _accept_all(
             _tell_unproved(context, accepted)
         if drift is None or context.account.mode != "live":
             continue
-        events.append(_drifted(context, one, drift))
+        events.append(_drifted(context, work, one, drift))
         if policy == "adopt" and one.sku is not None:
             levels = _adopt(context, work, one.sku, drift, levels)
     work.listings.save(after)
@@ -218,24 +221,48 @@ def _tell_unproved(context: FlowContext, listing: Listing) -> None:
         log.warning("stock.not_proved", **said)
 
 
-def _drifted(context: FlowContext, listing: Listing, drift: Drift) -> Event:
-    account = context.account
+def _drifted(context: FlowContext, work: UnitOfWork, listing: Listing, drift: Drift) -> Event:
+    account, name = context.account, "listing.drifted"
+    right_at = last_right_at(listing)
+    detail: dict[str, str | int | None] = {
+        "expected": drift.expected,
+        "found": drift.found,
+        "policy": account.drift,
+        "cause": str(drift_cause(context, work, listing, drift.expected, drift.found)),
+        "since": right_at.isoformat() if right_at else None,
+    }
     context.metrics.count("drift", account=account.name)
     log.warning(
         "listing.drifted",
         account=account.name,
         sku=listing.sku,
-        expected=drift.expected,
-        found=drift.found,
-        policy=account.drift,
+        **detail,
     )
     return Event(
-        name="listing.drifted",
+        name=name,
         at=context.clock.now(),
         actor="channel",
         account=account.name,
         sku=listing.sku,
-        detail={"expected": drift.expected, "found": drift.found, "policy": account.drift},
+        detail=detail,
+    )
+
+
+def drift_cause(
+    context: FlowContext, work: UnitOfWork, listing: Listing, expected: int, found: int
+) -> Cause:
+    """The probable cause of a quantity nothing here explains."""
+    account, since = context.account.name, context.clock.now() - timedelta(days=DRIFT_DAYS)
+    sku = str(listing.sku)
+    before = work.timeline.count("listing.drifted", account=account, skus=[sku], since=since)
+    return probable_cause(
+        DriftSigns(
+            expected=expected,
+            found=found,
+            is_refused=listing.refused_reason is not None,
+            is_news_waiting=work.order_lists.has_unread(account),
+            times_before=before.get(sku, 0),
+        )
     )
 
 

@@ -10,6 +10,7 @@ from datetime import datetime
 
 import structlog
 
+from oms_sync.domain.balance import balance
 from oms_sync.domain.events import Event
 from oms_sync.domain.listing import Listing
 from oms_sync.domain.merge import first_sight, merge
@@ -26,11 +27,13 @@ from oms_sync.domain.order import (
     wanted,
 )
 from oms_sync.domain.values import parse_sku
+from oms_sync.domain.write_back import requested_lines
 from oms_sync.flows.manual import MANUAL, parse_manual_order
 from oms_sync.flows.ports import FlowContext, FlowReport, UnitOfWork
 from oms_sync.flows.records import (
+    CANCELLING,
     GONE,
-    MANUAL_HOLD,
+    OWN_HOLDS,
     Batch,
     InboxMessage,
     MessageSource,
@@ -210,6 +213,8 @@ def _store(context: FlowContext, work: UnitOfWork, batch: Batch) -> None:
     if changed_listings:
         work.wake("push_stock", context.account.name)
     _tell(context, work, batch, booked)
+    if any(_asks_to_cancel(order) for order in booked):
+        work.wake("write_back", context.account.name)
 
 
 def _listings_of(
@@ -268,7 +273,7 @@ def _settled(context: FlowContext, order: StoredOrder) -> StoredOrder:
     codes = hold_codes(order.known, has_unmapped_sku=_has_unmapped_sku(order, counts))
     own = {hold.code: hold for hold in order.holds}
     now = context.clock.now()
-    kept = tuple(hold for hold in order.holds if hold.code in (GONE, MANUAL_HOLD))
+    kept = tuple(hold for hold in order.holds if hold.code in OWN_HOLDS)
     derived = tuple(
         own.get(code)
         or Hold(code=code, since=now, actor="channel" if code.startswith("channel:") else "hub")
@@ -278,6 +283,12 @@ def _settled(context: FlowContext, order: StoredOrder) -> StoredOrder:
     return replace(
         order, holds=holds, state=order_state(order.known, counts, has_holds=bool(holds))
     )
+
+
+def _asks_to_cancel(order: StoredOrder) -> bool:
+    """True when the buyer wants to cancel, or this hub does and the channel may have shown it."""
+    codes = [hold.code for hold in order.holds]
+    return CANCELLING in codes or requested_lines(codes) is not None
 
 
 def _has_unmapped_sku(order: StoredOrder, counts: tuple[LineCounts, ...]) -> bool:
@@ -313,6 +324,7 @@ def _tell(
                 detail=detail,
             )
         )
+        events += _unbalanced(context, before, order)
         if before is None:
             context.metrics.count("orders_in", account=account)
             log.info(
@@ -323,6 +335,38 @@ def _tell(
                 state=order.state.value,
             )
     work.timeline.add(events)
+
+
+def _unbalanced(
+    context: FlowContext, before: StoredOrder | None, order: StoredOrder
+) -> list[Event]:
+    """Tell once that the money does not add up, and again when it does so by another amount.
+
+    The order goes its way all the same: goods do not wait for a sum of the channel's.
+    """
+    found = balance(order.known)
+    if found is None or not found.is_flagged or (before and balance(before.known) == found):
+        return []
+    account = context.account.name
+    residual = f"{found.residual.text()} {found.residual.currency}" if found.residual else None
+    log.warning(
+        "order.unbalanced",
+        account=account,
+        order=order.order_id,
+        residual=residual,
+        reason=found.name,
+    )
+    context.metrics.count("orders_unbalanced", account=account)
+    return [
+        Event(
+            name="order.unbalanced",
+            at=context.clock.now(),
+            actor="hub",
+            order_id=order.order_id,
+            account=account,
+            detail={"residual": residual, "reason": found.name},
+        )
+    ]
 
 
 def _shown(order: StoredOrder) -> tuple[object, ...]:

@@ -109,7 +109,12 @@ def _read_page(context: FlowContext, position: FeedPosition, now: datetime) -> t
                 for raw in page.orders
             ]
         )
-        after = replace(position, cursor=page.cursor)
+        after = replace(
+            position,
+            cursor=page.cursor,
+            orders_read=position.orders_read + len(page.orders),
+            page_at=seen_at,
+        )
         if page.is_last:
             after = replace(
                 after,

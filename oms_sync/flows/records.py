@@ -23,6 +23,10 @@ from oms_sync.sdk import OrderFeed, StockBatch
 GONE = "gone_at_channel"
 #: hold an operator asked for
 MANUAL_HOLD = "manual"
+#: hold of an order that is being cancelled at its channel
+CANCELLING = "cancelling"
+#: holds that do not follow from what the channel shows
+OWN_HOLDS = (GONE, MANUAL_HOLD, CANCELLING)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,10 +41,14 @@ class AccountProfile:
     buffer: int = 0
     cap: int | None = None
     drift: DriftPolicy = "overwrite"
+    #: what a buyer's wish to cancel leads to
+    cancellation_requests: Literal["hold", "accept"] = "hold"
     poll_seconds: float = 60
     reconcile_seconds: float = 3600
     overlap_seconds: float = 600
     backfill_days: int = 30
+    #: so long without an order is worth an alarm; None where that is ordinary
+    silence_hours: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +65,8 @@ class AccountRecord:
     health: str = "ok"
     reason: str = ""
     token_expires_at: datetime | None = None
+    #: ours minus the channel's clock, at the last look
+    clock_skew_seconds: int | None = None
 
 
 class MessageSource(StrEnum):
@@ -138,6 +148,9 @@ class FeedPosition:
     #: the next pass is due
     next_at: datetime | None = None
     is_finished: bool = False
+    #: orders read in the pass under way or last, and when its newest page was stored
+    orders_read: int = 0
+    page_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,7 +21,7 @@ from oms_sync.domain.portable import (
     without_lines,
 )
 from oms_sync.flows.ports import FlowContext, UnitOfWork
-from oms_sync.flows.records import GONE, MANUAL_HOLD, Batch, Read, StoredOrder
+from oms_sync.flows.records import CANCELLING, GONE, MANUAL_HOLD, Batch, Read, StoredOrder
 
 
 def regroup(context: FlowContext, work: UnitOfWork, reads: Sequence[Read]) -> Batch:
@@ -260,7 +260,7 @@ def _line_ids(order: KnownOrder) -> set[str]:
 
 
 def _holds(order: StoredOrder, other: StoredOrder) -> tuple[Hold, ...]:
-    """The holds of `order`, and an operator's hold of the other one."""
-    if any(hold.code == MANUAL_HOLD for hold in order.holds):
-        return order.holds
-    return (*order.holds, *(hold for hold in other.holds if hold.code == MANUAL_HOLD))
+    """The holds of `order`, and of the other one those of an operator or a cancellation."""
+    own = {hold.code for hold in order.holds}
+    lasting = {MANUAL_HOLD, CANCELLING} - own
+    return (*order.holds, *(hold for hold in other.holds if hold.code in lasting))

@@ -11,6 +11,7 @@ from typing import Final, Protocol
 
 import structlog
 
+from oms_sync.runtime.budgets import KEEP_SECONDS, Budgets
 from oms_sync.runtime.dispatch import LocalDispatcher
 from oms_sync.runtime.health import AccountHealth
 from oms_sync.runtime.leases import RENEW_SECONDS, LeaseKeeper
@@ -72,6 +73,7 @@ class DaemonParts:
     health: AccountHealth
     caretaker: Caretaker
     sessions: Sessions
+    budgets: Budgets
     ready: Ready
     #: the listeners
     servers: Stoppable
@@ -94,6 +96,7 @@ class Daemon:
         self._watch = Loop("wake-watch", self._watch_wakes, period_seconds=WATCH_SECONDS)
         self._loops = (
             Loop("lease-keeper", parts.leases.renew, period_seconds=RENEW_SECONDS),
+            Loop("budget-keeper", parts.budgets.keep, period_seconds=KEEP_SECONDS),
             Loop("housekeeping", self._keep_house, period_seconds=HOUSEKEEPING_SECONDS),
             self._watch,
         )
@@ -143,6 +146,7 @@ class Daemon:
             )
         _end("leases", parts.leases.release_all)
         _end("sessions", parts.sessions.close)
+        _end("budgets", parts.budgets.keep)
         _end("database", parts.close)
         log.info("hub.stopped", is_clean=is_clean)
         return is_clean

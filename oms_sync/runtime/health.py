@@ -112,12 +112,17 @@ class AccountHealth:
                 log.warning("account.degraded", account=account, flow=flow, reason=reason)
             self._save(account, known)
 
-    def note_token(self, account: str, expires_at: datetime | None) -> None:
-        """Keep when the account's token runs out."""
+    def note_check(self, account: str, *, expires_at: datetime | None, skew_seconds: float) -> None:
+        """Keep when the account's token runs out, and how far our clock is ahead."""
         with self._locks[account]:
             known = self._refreshed(account)
-            if known.record.token_expires_at != expires_at:
-                known.record = replace(known.record, token_expires_at=expires_at)
+            noted = replace(
+                known.record,
+                token_expires_at=expires_at,
+                clock_skew_seconds=round(skew_seconds),
+            )
+            if noted != known.record:
+                known.record = noted
                 known.is_unsaved = True
             self._save(account, known)
 
@@ -153,6 +158,7 @@ class AccountHealth:
                 health=health,
                 reason=reason,
                 token_expires_at=known.record.token_expires_at,
+                clock_skew_seconds=known.record.clock_skew_seconds,
             )
             work.accounts.put(known.record)
             work.commit()

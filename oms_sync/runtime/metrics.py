@@ -29,6 +29,11 @@ METRICS: Final[Mapping[str, Declared]] = {
     "orders_in": Declared(
         kind="counter", meaning="Orders taken in for the first time.", labels=("account",)
     ),
+    "orders_unbalanced": Declared(
+        kind="counter",
+        meaning="Orders whose total is not the sum of its parts, and nothing explains the rest.",
+        labels=("account",),
+    ),
     "cursor_age_seconds": Declared(
         kind="gauge",
         meaning="Seconds since the account's orders were last read to the end.",
@@ -49,11 +54,41 @@ METRICS: Final[Mapping[str, Declared]] = {
         meaning="Channel quantities found to differ from what was expected.",
         labels=("account",),
     ),
+    "certificates_refused": Declared(
+        kind="counter",
+        meaning="Days that could not be certified when they were compared with the channel's list.",
+        labels=("account",),
+    ),
     "dead_letters": Declared(
         kind="gauge", meaning="Messages that failed for good.", labels=("account",)
     ),
     "messages_dead": Declared(
         kind="counter", meaning="Messages that became dead letters.", labels=("account",)
+    ),
+    "alarms": Declared(
+        kind="gauge",
+        meaning="1 while the account is silent in this way, else 0.",
+        labels=("account", "kind"),
+    ),
+    "history_left_seconds": Declared(
+        kind="gauge",
+        meaning="Seconds until the channel shows less than what was not yet read.",
+        labels=("account",),
+    ),
+    "clock_skew_seconds": Declared(
+        kind="gauge",
+        meaning="Seconds this machine's clock is ahead of the channel's.",
+        labels=("account",),
+    ),
+    "gaps": Declared(
+        kind="counter",
+        meaning="Stretches of time whose changes no channel shows any more.",
+        labels=("account",),
+    ),
+    "subscriptions_lost": Declared(
+        kind="counter",
+        meaning="Times a channel had stopped to tell us of changes, and was made to again.",
+        labels=("account",),
     ),
     "rate_budget": Declared(
         kind="gauge",

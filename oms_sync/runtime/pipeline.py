@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from oms_sync.flows import (
+    certify,
     ingest,
     listen,
     normalise,
@@ -11,6 +12,8 @@ from oms_sync.flows import (
     push_tracking,
     reconcile,
     reserve,
+    watch,
+    write_back,
 )
 from oms_sync.flows.ports import FlowContext, FlowReport
 from oms_sync.sdk import Capability, Manifest
@@ -25,24 +28,32 @@ FLOWS: Final[Mapping[str, Flow]] = {
     "reserve": reserve.run,
     "push_stock": push_stock.run,
     "push_tracking": push_tracking.run,
+    "write_back": write_back.run,
     "reconcile": reconcile.run,
+    "certify": certify.run,
+    "watch": watch.run,
 }
-#: the capability each flow needs, None for those that speak to no channel
-FLOW_NEEDS: Final[Mapping[str, Capability | None]] = {
+#: the capability each flow needs, or any one of several; None for those that speak to no channel
+FLOW_NEEDS: Final[Mapping[str, Capability | frozenset[Capability] | None]] = {
     "listen": Capability.PULL_NOTIFICATIONS,
     "ingest": Capability.READ_ORDERS,
     "normalise": None,
     "reserve": None,
     "push_stock": Capability.PUSH_STOCK,
     "push_tracking": Capability.PUSH_TRACKING,
+    "write_back": frozenset(write_back.NEEDS.values()),
     "reconcile": Capability.READ_ORDERS,
+    "certify": Capability.LIST_ORDERS,
+    "watch": Capability.READ_ORDERS,
 }
-LOCAL_FLOWS: Final = frozenset(flow for flow, need in FLOW_NEEDS.items() if need is None)
+LOCAL_FLOWS: Final = frozenset(flow for flow, need in FLOW_NEEDS.items() if need is None) | {
+    "watch"
+}
 #: flows that do not even translate: they run also while no session can be opened
-SESSIONLESS_FLOWS: Final = frozenset({"reserve"})
+SESSIONLESS_FLOWS: Final = frozenset({"reserve", "watch"})
 #: flows that page for long: they never take the last thread of their account, so that a push does
 #: not wait behind a back-fill
-LONG_FLOWS: Final = frozenset({"ingest", "reconcile", "tend"})
+LONG_FLOWS: Final = frozenset({"ingest", "reconcile", "certify", "tend"})
 #: flows that wait at a queue nearly all the time, beside the channel's own calls. They have
 #: threads of their own, and a queue in trouble stops nothing else of its account: polling alone
 #: brings everything too.
@@ -51,6 +62,10 @@ STANDING_FLOWS: Final = frozenset({"listen"})
 
 def flows_of(manifest: Manifest) -> tuple[str, ...]:
     """The flows an account of this connector has."""
-    return tuple(
-        flow for flow, need in FLOW_NEEDS.items() if need is None or need in manifest.capabilities
-    )
+    return tuple(flow for flow, need in FLOW_NEEDS.items() if _has(manifest, need))
+
+
+def _has(manifest: Manifest, need: Capability | frozenset[Capability] | None) -> bool:
+    if isinstance(need, frozenset):
+        return not need.isdisjoint(manifest.capabilities)
+    return need is None or need in manifest.capabilities

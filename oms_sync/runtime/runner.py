@@ -68,8 +68,6 @@ class RunnerParts:
     ids: Ids
     metrics: Metrics
     is_stopping: Callable[[], bool]
-    #: told of each account whose run succeeded
-    note_budget: Callable[[str], None] = lambda account: None
 
 
 @dataclass(slots=True)
@@ -148,7 +146,6 @@ class FlowRunner:
                 context = self._context(account, session, fence)
                 policy = retry.short_policy(parts.clock, parts.ids)
                 report: FlowReport = policy(parts.flows[flow], context)
-        parts.note_budget(account)
         self._succeeded(flow, account, calls_before)
         return RunResult(
             outcome="ok", done=report.done, is_more=report.is_more, next_at=report.next_at

@@ -26,6 +26,10 @@ log = structlog.get_logger()
 POLL_SECONDS_MIN: Final = 1.0
 #: how often a flow without a period of its own looks again, should every wake-up be lost
 RETRY_SECONDS: Final = 10.0
+#: how often a day to certify is looked for, beside the moment it is due
+CERTIFY_SECONDS: Final = 300.0
+#: how often each account is asked whether it is too quiet
+WATCH_SECONDS: Final = 30.0
 #: a wall clock that moved so much against the monotonic one has jumped
 JUMP_SECONDS: Final = 5.0
 #: a flow that asks to come back later than this is woken by its ordinary period anyway
@@ -104,6 +108,10 @@ class Schedule:
                 poll = max(POLL_SECONDS_MIN, wiring.profile.poll_seconds)
                 found["ingest", account] = poll
                 found["reconcile", account] = wiring.profile.reconcile_seconds
+            if ("certify", account) in found:
+                found["certify", account] = CERTIFY_SECONDS
+            if ("watch", account) in found:
+                found["watch", account] = WATCH_SECONDS
             found[TEND, account] = TEND_SECONDS
         return found
 

@@ -13,7 +13,7 @@ import structlog
 
 from oms_sync.flows.records import AccountProfile
 from oms_sync.runtime.rate import RateBuckets
-from oms_sync.sdk import Manifest, Session, WebhookPart
+from oms_sync.sdk import Consent, Manifest, Session, WebhookPart
 
 log = structlog.get_logger()
 
@@ -34,6 +34,8 @@ class AccountWiring:
     open_webhook: Callable[[], WebhookPart] | None = None
     #: where the channel may send webhooks, None when the account only polls
     webhook_url: str | None = None
+    #: opens what asks the owner for consent, None where the channel asks for none
+    consent: Callable[[], Consent] | None = None
 
 
 @dataclass(slots=True)

@@ -278,8 +278,10 @@ class AccountSettings(_Frozen):
     reconcile_seconds: Annotated[Number, Field(ge=1, le=SECONDS_MAX)] = 3_600
     overlap_seconds: Annotated[Number, Field(ge=0, le=SECONDS_MAX)] = 600
     backfill_days: Annotated[Whole, Field(ge=0, le=DAYS_MAX)] = 30
+    silence_hours: Annotated[Number, Field(ge=1, le=720)] | None = None
     stock: StockSettings = Field(default_factory=StockSettings)
     drift: Literal["overwrite", "adopt", "hold"] = "overwrite"
+    cancellation_requests: Literal["hold", "accept"] = "hold"
     #: the connector's own, as written; `validate_account_settings` reads them
     settings: Annotated[
         InstanceOf[RawSettings], WithJsonSchema({"type": "object", "default": {}})
@@ -295,10 +297,12 @@ class AccountSettings(_Frozen):
             buffer=self.stock.buffer,
             cap=self.stock.cap,
             drift=self.drift,
+            cancellation_requests=self.cancellation_requests,
             poll_seconds=poll_seconds if self.poll_seconds is None else self.poll_seconds,
             reconcile_seconds=self.reconcile_seconds,
             overlap_seconds=self.overlap_seconds,
             backfill_days=self.backfill_days,
+            silence_hours=self.silence_hours,
         )
 
 

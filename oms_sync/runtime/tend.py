@@ -11,10 +11,12 @@ from typing import Final
 
 import structlog
 
+from oms_sync.flows import subscriptions
 from oms_sync.flows.ports import FlowContext, FlowReport
+from oms_sync.flows.subscriptions import Subscribing
 from oms_sync.runtime.health import AccountHealth
 from oms_sync.runtime.sessions import AccountWiring
-from oms_sync.sdk import AccountCheck, Capability
+from oms_sync.sdk import AccountCheck, Capability, FixAccount, FixData
 
 log = structlog.get_logger()
 
@@ -73,7 +75,8 @@ class Caretaker:
         check: AccountCheck = context.session.check()
         skew = (context.clock.now() - check.channel_time).total_seconds()
         self._find(name, Finding(skew_seconds=skew))
-        self._health.note_token(name, check.token_expires_at)
+        self._health.note_check(name, expires_at=check.token_expires_at, skew_seconds=skew)
+        context.metrics.gauge("clock_skew_seconds", skew, account=name)
         # Proof comes before the skew: the credentials work, whatever the time is.
         self._health.succeeded(name, TEND, is_proof=True)
         if abs(skew) > SKEW_MAX.total_seconds():
@@ -93,15 +96,44 @@ class Caretaker:
         if url is None or context.account.mode == "shadow":
             self._tell_polled_only(context, "web.public_url is not set" if url is None else SHADOW)
             return
-        topics = context.session.ensure_subscriptions(url)
-        if topics:
-            log.info("account.subscribed", account=name, topics=list(topics), url=url)
+        session = context.session
+        self._ensure(
+            context,
+            Subscribing(
+                account=name,
+                kind=subscriptions.WEBHOOKS,
+                target=url,
+                ask=lambda: tuple(session.ensure_subscriptions(url)),
+            ),
+        )
 
     def _look_at_queue(self, context: FlowContext) -> None:
         if not context.session.has_queue():
             self._tell_polled_only(context, "no queue of notifications is set under settings")
         elif context.account.mode == "shadow":
             self._tell_polled_only(context, SHADOW)
+        else:
+            self._subscribe_queue(context)
+
+    def _subscribe_queue(self, context: FlowContext) -> None:
+        """A queue in trouble delays orders and stops nothing: polling goes on without it."""
+        name = context.account.name
+        subscribing = Subscribing(
+            account=name, kind=subscriptions.QUEUE, target="", ask=context.session.subscribe_queue
+        )
+        try:
+            self._ensure(context, subscribing)
+        except (FixAccount, FixData) as error:
+            if self._is_news(name, str(error)):
+                log.warning("account.not_subscribed", account=name, reason=str(error))
+
+    def _ensure(self, context: FlowContext, subscribing: Subscribing) -> None:
+        subscriptions.ensure(
+            subscribing,
+            open_work=context.open_work,
+            clock=context.clock,
+            metrics=context.metrics,
+        )
 
     def _tell_polled_only(self, context: FlowContext, reason: str) -> None:
         name = context.account.name

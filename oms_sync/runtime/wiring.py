@@ -13,6 +13,7 @@ import structlog
 
 from oms_sync.flows.manual import MANUAL
 from oms_sync.flows.records import AccountProfile
+from oms_sync.runtime.budgets import Budgets
 from oms_sync.runtime.config_accounts import secret_values, validate_account_settings
 from oms_sync.runtime.mapping_files import load_tables
 from oms_sync.runtime.rate import RateBuckets
@@ -40,6 +41,8 @@ class Ground:
     ids: Ids
     metrics: Metrics
     redactor: Redactor
+    #: call budgets and logs of calls of this process
+    budgets: Budgets
 
 
 def hide_secrets(settings: Settings, redactor: Redactor) -> None:
@@ -78,9 +81,8 @@ def wire(account: AccountSettings, ground: Ground) -> AccountWiring:
     manifest = connector.manifest_for(own)
     for secret in secret_values(own):
         ground.redactor.register_secret(secret)
-    gate = RateBuckets(
-        manifest.rate_limits, clock=ground.clock, metrics=ground.metrics, account=name
-    )
+    owner = budget_owner(account, connector.budget_owner(own))
+    gate = ground.budgets.gate(name, manifest.rate_limits, owner=owner)
     request = OpenRequest(
         account=name,
         settings=own,
@@ -93,9 +95,10 @@ def wire(account: AccountSettings, ground: Ground) -> AccountWiring:
         ids=ground.ids,
         gate=gate,
         tokens=_WatchedTokens(ground.tokens(name), ground.redactor),
+        calls=ground.budgets.calls(name),
     )
     opener, public_url = connector.load_open(), ground.settings.web.public_url
-    verifying = connector.load_open_webhook()
+    verifying, consenting = connector.load_open_webhook(), connector.load_consent()
     return AccountWiring(
         profile=account.profile(poll_seconds=manifest.poll_seconds),
         manifest=manifest,
@@ -106,7 +109,16 @@ def wire(account: AccountSettings, ground: Ground) -> AccountWiring:
         # who verifies reads keys and writes nothing, whatever the account may
         open_webhook=partial(verifying, replace(request, may_write=False)) if verifying else None,
         webhook_url=f"{public_url}/webhooks/{name}" if public_url else None,
+        consent=partial(consenting, request) if consenting else None,
     )
+
+
+def budget_owner(account: AccountSettings, shared: str | None) -> str:
+    """Whose call budget the account takes from; two places of one channel grant one each."""
+    if shared is None:
+        return account.name
+    place = f" at {account.endpoint}" if account.endpoint else ""
+    return f"{account.connector} {shared}{place}"
 
 
 class _NoSession:

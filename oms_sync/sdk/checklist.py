@@ -83,6 +83,26 @@ RULES: Final[Mapping[str, Rule]] = {
         {"tracking_pushed_after_a_look": "a shipment the channel has is not sent again"},
         Capability.PUSH_TRACKING,
     ),
+    **_rules(
+        {"tracking_corrected": "a dispatch gets other packages, and stays one dispatch"},
+        Capability.CORRECT_TRACKING,
+    ),
+    **_rules(
+        {"cancellations_written_back": "units cancelled here leave the order at the channel"},
+        Capability.CANCEL_ORDERS,
+    ),
+    **_rules(
+        {"refunds_written_back": "money goes back once, and is found again"},
+        Capability.REFUND_ORDERS,
+    ),
+    **_rules(
+        {"orders_held_at_the_channel": "a hold here stops the channel's own fulfilment"},
+        Capability.HOLD_ORDERS,
+    ),
+    **_rules(
+        {"orders_listed_for_comparison": "the channel's own list of a day, whatever became of it"},
+        Capability.LIST_ORDERS,
+    ),
     **_rules({"lost_answers_are_unknown": "a write without an answer is OutcomeUnknown"}),
     **_rules(
         {"webhooks_signed": "only what the channel signed is taken"},
@@ -102,7 +122,6 @@ RULES: Final[Mapping[str, Rule]] = {
             "secrets_never_logged": "neither logs nor errors hold a secret",
             "documents_match_the_vendors_contract": "what is sent is checked against the vendor's",
             "consent_flow": "an operator can let the channel issue tokens",
-            "cancellations_and_refunds_written_back": "the hub's own are told to the channel",
             "bulk_back_fill": "history is read by the channel's bulk interface",
             "compliance_topics": "requests about personal data are answered",
         }

@@ -6,7 +6,7 @@ several threads.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
@@ -29,7 +29,14 @@ from oms_sync.sdk.messages import (
     StockBatch,
     StockReading,
 )
-from oms_sync.sdk.ports import Clock, Ids, RateGate, TokenStore
+from oms_sync.sdk.ports import CallLog, Clock, Ids, NoCallLog, RateGate, TokenStore
+from oms_sync.sdk.writes import (
+    ChannelRefund,
+    OutgoingCancellation,
+    OutgoingHold,
+    OutgoingRefund,
+    TrackingCorrection,
+)
 
 if TYPE_CHECKING:
     from oms_sync.sdk.contract import StartContract
@@ -55,6 +62,8 @@ class OpenRequest:
     ids: Ids
     gate: RateGate
     tokens: TokenStore
+    #: told of every call to the channel
+    calls: CallLog = field(default_factory=NoCallLog)
 
 
 @runtime_checkable
@@ -114,6 +123,9 @@ class PullNotifications(Protocol):
     def acknowledge(self, receipts: Sequence[str]) -> None:
         """Take messages out for good; called only once they are stored."""
 
+    def subscribe_queue(self) -> tuple[str, ...]:
+        """Make the channel write every wanted topic to the queue; answers the topics made anew."""
+
 
 @runtime_checkable
 class DiscoverListings(Protocol):
@@ -153,6 +165,81 @@ class PushTracking(Protocol):
         """Tell the channel; the caller has looked before and reads back afterwards.
 
         Raises OutcomeUnknown when the answer was lost, Rejected when the channel refuses for good.
+        """
+
+
+@runtime_checkable
+class CorrectTracking(Protocol):
+    """Capability `correct_tracking`."""
+
+    def correct_shipment(self, correction: TrackingCorrection) -> None:
+        """Replace the packages of a dispatch; the caller reads back. Errors as `push_shipment`."""
+
+
+@runtime_checkable
+class ListOrders(Protocol):
+    """Capability `list_orders`: the channel's own list, for comparing with ours."""
+
+    def list_orders(self, since: datetime, until: datetime, cursor: str | None) -> OrderPage:
+        """The next page of every order placed in [since, until), whatever became of it.
+
+        `cursor` None begins; a page that `is_last` ends the list, and its cursor means nothing.
+        """
+
+
+@runtime_checkable
+class CancelOrders(Protocol):
+    """Capability `cancel_orders`."""
+
+    def cancel_order(self, cancellation: OutgoingCancellation) -> str | None:
+        """Cancel at the channel, or agree where the buyer asked for it.
+
+        The caller has looked before and reads the order until it shows. Answers a receipt for
+        `follow_write` where the channel decides later, None where it has. Raises OutcomeUnknown
+        when the answer was lost, Rejected when the channel refuses for good.
+        """
+
+
+@runtime_checkable
+class RefundOrders(Protocol):
+    """Capability `refund_orders`."""
+
+    def read_refunds(self, channel_order_id: str) -> tuple[ChannelRefund, ...]:
+        """Every refund the channel knows of the order."""
+
+    def refund_order(self, refund: OutgoingRefund) -> str | None:
+        """Send money back; receipt and errors as `cancel_order`."""
+
+
+@runtime_checkable
+class HoldOrders(Protocol):
+    """Capability `hold_orders`."""
+
+    def hold_order(self, hold: OutgoingHold) -> None:
+        """Stop the channel's own fulfilment of everything open; no effect where it is stopped."""
+
+    def release_order(self, hold: OutgoingHold) -> None:
+        """Let go what `hold_order` stopped; holds of others stay."""
+
+
+@runtime_checkable
+class FollowWrites(Protocol):
+    """What a session also has where its writes answer receipts."""
+
+    def follow_write(self, receipt: str) -> bool:
+        """True once the channel has decided; raises Rejected when it decided against us."""
+
+
+class Consent(Protocol):
+    """How an account's owner lets the hub in: a page of the channel, and an answer from it."""
+
+    def consent_url(self, state: str) -> str:
+        """The page to open in a browser; `state` comes back with the answer."""
+
+    def redeem(self, answer: str, state: str) -> None:
+        """Turn the answer (a code, or the whole address the browser ended at) into tokens, stored.
+
+        Raises AuthFailed where the answer is refused or carries another `state`.
         """
 
 
@@ -205,6 +292,8 @@ class Connector:
     #: out: it is opened once per account and runs outside the event loop; its `verify` may ask the
     #: channel, and raises RetryLater when that fails
     open_webhook: str | None = None
+    #: `(OpenRequest) -> Consent`, where an owner's consent is asked for on a page of the channel
+    consent: str | None = None
     #: `(SandboxOptions, …) -> Sandbox`
     sandbox: str | None = None
     #: `(Workbench) -> ContractChannel` as a context manager: the sandbox's hands for the contract
@@ -238,6 +327,17 @@ class Connector:
         """The manifest of one account: its settings may know a better `visibility_lag_seconds`."""
         lag = getattr(settings, "visibility_lag_seconds", None)
         return self.manifest if lag is None else replace(self.manifest, visibility_lag_seconds=lag)
+
+    def budget_owner(self, settings: Any) -> str | None:
+        """What the call budget belongs to where that is more than one account, such as an
+        application: accounts whose settings name the same `budget_owner` share one budget.
+        """
+        owner: str | None = getattr(settings, "budget_owner", None)
+        return owner
+
+    def load_consent(self) -> Callable[[OpenRequest], Consent] | None:
+        """The function that opens a consent, None where the channel asks for none."""
+        return _load(self.consent) if self.consent else None
 
     def load_sandbox(self) -> "Callable[[SandboxOptions], Sandbox] | None":
         """The function that makes the channel's look-alike, None where there is none."""

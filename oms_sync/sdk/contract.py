@@ -175,6 +175,17 @@ class QueueChannel(ContractChannel, Protocol):
         ...
 
 
+class WriteChannel(ContractChannel, Protocol):
+    """What the driver of a connector that cancels orders supplies besides.
+
+    A driver without one of these skips the checks that need it.
+    """
+
+    def request_cancellation(self, channel_order_id: str) -> None:
+        """The buyer asks for it; raises NotApplicable where the channel knows no such thing."""
+        ...
+
+
 CheckRun = Callable[[ContractChannel, Manifest], None]
 StartContract = Callable[[Workbench], AbstractContextManager[ContractChannel]]
 StartChannel = Callable[[], AbstractContextManager[ContractChannel]]

@@ -11,14 +11,19 @@ from typing import Any, Final
 
 from oms_sync.sdk.connector import (
     AnswerChallenge,
+    CancelOrders,
     CheckAccount,
+    CorrectTracking,
     DiscoverListings,
+    HoldOrders,
+    ListOrders,
     PullNotifications,
     PushStock,
     PushTracking,
     ReadOrders,
     ReadStock,
     ReceiveWebhooks,
+    RefundOrders,
     Session,
 )
 from oms_sync.sdk.contract import (
@@ -30,9 +35,11 @@ from oms_sync.sdk.contract import (
     open_as,
     shown_sight,
 )
+from oms_sync.sdk.contract_lists import LIST_CHECKS
 from oms_sync.sdk.contract_orders import ORDER_CHECKS
 from oms_sync.sdk.contract_pushes import PUSH_CHECKS, push_any
 from oms_sync.sdk.contract_queue import QUEUE_CHECKS
+from oms_sync.sdk.contract_writes import WRITE_CHECKS
 from oms_sync.sdk.errors import (
     AuthFailed,
     BadPayload,
@@ -54,6 +61,11 @@ _PROTOCOLS: Final[dict[Capability, Any]] = {
     Capability.READ_STOCK: ReadStock,
     Capability.PUSH_STOCK: PushStock,
     Capability.PUSH_TRACKING: PushTracking,
+    Capability.CORRECT_TRACKING: CorrectTracking,
+    Capability.LIST_ORDERS: ListOrders,
+    Capability.CANCEL_ORDERS: CancelOrders,
+    Capability.REFUND_ORDERS: RefundOrders,
+    Capability.HOLD_ORDERS: HoldOrders,
 }
 _ID: Final = re.compile("[a-z][a-z0-9_]*")
 _SERVER_ERRORS: Final = 500
@@ -283,6 +295,8 @@ CHECKS: Final = (
     *ACCESS_CHECKS,
     *QUEUE_CHECKS,
     *ORDER_CHECKS,
+    *LIST_CHECKS,
     *PUSH_CHECKS,
+    *WRITE_CHECKS,
 )
 """The whole contract; `Check.applies` says which part a manifest switched on."""

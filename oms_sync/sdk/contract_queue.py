@@ -80,6 +80,17 @@ def what_is_acknowledged_is_gone(channel: ContractChannel, manifest: Manifest) -
     assert not back, f"{len(back)} of {len(pulled)} messages came back"
 
 
+def subscribing_the_queue_twice_makes_nothing_anew(
+    channel: ContractChannel, manifest: Manifest
+) -> None:
+    """What is subscribed is found subscribed, and the channel goes on writing."""
+    open_as(channel, PullNotifications).subscribe_queue()
+    again = open_as(channel, PullNotifications).subscribe_queue()
+    assert again == (), f"subscribed anew: {again}"
+    _, message, _ = _announced(channel)
+    assert message.body, "the channel writes nothing to its queue any more"
+
+
 def a_pulled_message_says_what_to_look_at(channel: ContractChannel, manifest: Manifest) -> None:
     """The webhook part reads what was pulled like any webhook."""
     queued, message, order_id = _announced(channel)
@@ -128,6 +139,7 @@ QUEUE_CHECKS: Final = tuple(
         (a_configured_queue_is_there_and_empty, _QUEUE),
         (what_was_pulled_stays_until_acknowledged, _QUEUE),
         (what_is_acknowledged_is_gone, _QUEUE),
+        (subscribing_the_queue_twice_makes_nothing_anew, _QUEUE),
         (a_pulled_message_says_what_to_look_at, _QUEUE),
         (a_senseless_message_is_bad_payload, _QUEUE),
         (what_a_message_shows_is_the_order, _QUEUE | {Capability.READ_ORDERS}),

@@ -6,21 +6,23 @@ every capability (`fake_session.py`). Time and chance come from the caller; noth
 
 import threading
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 from oms_sync.sdk import fake_acts
 from oms_sync.sdk.connector import Connector, OpenRequest
-from oms_sync.sdk.fake_acts import FakeRefusal
+from oms_sync.sdk.fake_acts import CANCELLATION_REQUESTED, FakeRefusal
 from oms_sync.sdk.fake_books import FakeBooks, FakeEffect, FakeListing
 from oms_sync.sdk.fake_faults import FakeFaults
-from oms_sync.sdk.fake_orders import FakeFulfilment, FakeOrder
+from oms_sync.sdk.fake_options import FakeOptions
+from oms_sync.sdk.fake_orders import FakeFulfilment, FakeOrder, FakeRefund
 from oms_sync.sdk.fake_portable import combine, rename
 from oms_sync.sdk.fake_ports import MemoryTokens, OpenGate, SeededIds
 from oms_sync.sdk.fake_queue import FakeQueue
 from oms_sync.sdk.fake_session import FakeSession
 from oms_sync.sdk.fake_webhooks import FakeDelivery, FakeMail, FakeSettings, FakeWebhookPart
+from oms_sync.sdk.fake_writes import FakeDesk
 from oms_sync.sdk.manifest import Capability, Manifest
 from oms_sync.sdk.ports import Clock, RateGate
 from oms_sync.sdk.seeding import Chance
@@ -34,32 +36,6 @@ __all__ = [
     "fake_connector",
     "open_fake_session",
 ]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FakeOptions:
-    """What kind of channel a FakeChannel plays. Example: `FakeOptions(page_size=2)`."""
-
-    has_compare_and_set: bool = True
-    is_push_idempotent: bool = True
-    #: pushes are answered "accepted", as by a channel that works them off later
-    answers_accepted: bool = False
-    page_size: int = 50
-    stock_batch_max: int = 20
-    stock_read_max: int = 50
-    order_read_max: int = 50
-    #: how late a late order or webhook (F13, F15, F17) is
-    late_seconds: float = 5.0
-    #: an order gets another id when it is paid, and unpaid ones can be combined
-    has_portable_lines: bool = False
-    #: reading a former id shows the order; False says that there is none
-    answers_former_ids: bool = True
-    #: the channel writes notifications to a queue of the account's
-    has_queue: bool = False
-    queue_batch_max: int = 10
-    #: a message pulled and not acknowledged comes again after so long
-    redelivery_seconds: float = 30.0
-    currency: str = "EUR"
 
 
 class FakeChannel:
@@ -115,6 +91,8 @@ class FakeChannel:
             mail=self.mail,
             queue=self.queue if self.options.has_queue else None,
         )
+        #: where sessions cancel, refund, hold and correct
+        self.desk = FakeDesk(self)
         for channel_sku, quantity in (catalogue or {}).items():
             self.offer(channel_sku, quantity)
 
@@ -135,6 +113,7 @@ class FakeChannel:
             has_compare_and_set=options.has_compare_and_set,
             is_push_idempotent=options.is_push_idempotent,
             has_portable_lines=options.has_portable_lines,
+            cancels_lines=options.cancels_lines,
             webhook_headers=("x-fake-topic", "x-fake-delivery"),
         )
 
@@ -262,13 +241,23 @@ class FakeChannel:
         """Give money back for units, by SKU or all; unshipped ones leave the order."""
         with self.lock:
             order = self.order(channel_order_id)
-            self.books.store(fake_acts.refund_order(order, quantities, restock=restock))
+            after = fake_acts.refund_order(order, quantities, restock=restock)
+            self.books.store(fake_acts.give_back(order, after, at=self.books.stamp()))
 
     def hold(self, channel_order_id: str, reason: str = "fraud_review") -> None:
         """The channel holds the order back."""
         with self.lock:
             order = self.order(channel_order_id)
             self.books.store(replace(order, holds=tuple(sorted({*order.holds, reason}))))
+
+    def request_cancellation(self, channel_order_id: str) -> None:
+        """The buyer asks the seller to cancel the order."""
+        self.hold(channel_order_id, CANCELLATION_REQUESTED)
+
+    def refund_money(self, channel_order_id: str, minor: int) -> str:
+        """The seller gives money back by hand, no units; answers the refund's id."""
+        with self.lock:
+            return self.desk.give_money(channel_order_id, minor)
 
     def release(self, channel_order_id: str) -> None:
         """The channel lets go of every hold."""
@@ -350,6 +339,10 @@ class FakeChannel:
     def fulfilments(self, channel_order_id: str) -> tuple[FakeFulfilment, ...]:
         """The dispatches of an order, cancelled ones included."""
         return self.order(channel_order_id).fulfilments
+
+    def refunds(self, channel_order_id: str) -> tuple[FakeRefund, ...]:
+        """The money that went back for an order, failed attempts included."""
+        return self.order(channel_order_id).refunds
 
 
 def fake_connector(channel: FakeChannel) -> Connector:

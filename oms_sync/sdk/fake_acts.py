@@ -6,8 +6,14 @@ Units on sale follow from the records: an order has taken `ordered − restocked
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
+from typing import Final
 
-from oms_sync.sdk.fake_orders import FakeFulfilment, FakeLine, FakeOrder
+from oms_sync.sdk.fake_orders import FakeFulfilment, FakeLine, FakeOrder, FakeRefund
+
+#: why the channel holds an order whose buyer asked to cancel it
+CANCELLATION_REQUESTED: Final = "cancellation_requested"
+#: why it holds one a session stopped
+STOPPED: Final = "stopped"
 
 NewLine = Callable[[str, int], FakeLine]
 
@@ -32,7 +38,28 @@ def cancel_order(order: FakeOrder, *, restock: bool, at: datetime) -> FakeOrder:
     if order.cancelled_at is not None:
         raise FakeRefusal(f"{order.channel_order_id} is cancelled already")
     lines = tuple(_take_out(line, line.open, restock=restock) for line in order.lines)
-    return replace(order, lines=lines, cancelled_at=at)
+    return replace(_answered(order), lines=lines, cancelled_at=at)
+
+
+def cancel_units(
+    order: FakeOrder, units: Mapping[str, int], *, restock: bool, at: datetime
+) -> FakeOrder:
+    """Some units, by line, leave the order; it is cancelled once nothing is left of it."""
+    known = {line.channel_line_id: line for line in order.lines}
+    for line_id, wanted in units.items():
+        line = known.get(line_id)
+        if order.cancelled_at is not None or line is None or not 0 < wanted <= line.open:
+            raise FakeRefusal(f"{line_id}: {wanted} units cannot be cancelled")
+    lines = tuple(
+        _take_out(line, units.get(line.channel_line_id, 0), restock=restock) for line in order.lines
+    )
+    is_empty = all(line.cancelled == line.ordered for line in lines)
+    return replace(_answered(order), lines=lines, cancelled_at=at if is_empty else None)
+
+
+def _answered(order: FakeOrder) -> FakeOrder:
+    """The order without the buyer's wish: the seller gave an answer."""
+    return replace(order, holds=tuple(one for one in order.holds if one != CANCELLATION_REQUESTED))
 
 
 def edit_order(order: FakeOrder, quantities: Mapping[str, int], new_line: NewLine) -> FakeOrder:
@@ -59,6 +86,69 @@ def refund_order(
     """Unshipped units leave the order; shipped ones, with `restock`, have come back sellable."""
     return replace(
         order, lines=tuple(_refund(line, quantities, restock=restock) for line in order.lines)
+    )
+
+
+def give_back(before: FakeOrder, after: FakeOrder, *, at: datetime) -> FakeOrder:
+    """Money for the units that left the order or came back between the two."""
+    lines = {line.channel_line_id: line for line in before.lines}
+    units = {
+        line.channel_line_id: line.cancelled + line.returned
+        - lines[line.channel_line_id].cancelled - lines[line.channel_line_id].returned
+        for line in after.lines
+    }  # fmt: skip
+    minor = sum(line.price_minor * units[line.channel_line_id] for line in after.lines)
+    return add_refund(after, {each: count for each, count in units.items() if count}, minor, at=at)
+
+
+def add_refund(
+    order: FakeOrder, units: Mapping[str, int], minor: int, *, at: datetime, key: str = ""
+) -> FakeOrder:
+    """One more refund; refuses more money than was paid and has not gone back."""
+    given = sum(one.minor for one in order.refunds if one.state != "failed")
+    if minor < 0 or given + minor > order.total_minor:
+        raise FakeRefusal(f"{order.total_minor - given} can be refunded, not {minor}")
+    refund = FakeRefund(
+        channel_refund_id=f"{order.channel_order_id}-refund-{len(order.refunds) + 1}",
+        minor=minor,
+        lines=tuple(sorted(units.items())),
+        at=at,
+        key=key,
+    )
+    return replace(order, refunds=(*order.refunds, refund)) if minor else order
+
+
+def take_back(order: FakeOrder, units: Mapping[str, int]) -> FakeOrder:
+    """Shipped units, by line, have come back sellable, as many as are away."""
+    lines = []
+    for line in order.lines:
+        back = min(units.get(line.channel_line_id, 0), line.shipped - line.returned)
+        changed = replace(line, returned=line.returned + back, restocked=line.restocked + back)
+        lines.append(changed)
+    return replace(order, lines=tuple(lines))
+
+
+def correct_fulfilment(
+    order: FakeOrder,
+    channel_shipment_id: str,
+    *,
+    numbers: tuple[str, ...],
+    carriers: tuple[str, ...],
+) -> FakeOrder:
+    """Give a dispatch other packages; refuses one that is not there or was taken back."""
+    if not any(
+        one.channel_shipment_id == channel_shipment_id and not one.is_cancelled
+        for one in order.fulfilments
+    ):
+        raise FakeRefusal(f"{order.channel_order_id} has no dispatch {channel_shipment_id}")
+    return replace(
+        order,
+        fulfilments=tuple(
+            replace(one, tracking_numbers=numbers, carriers=carriers)
+            if one.channel_shipment_id == channel_shipment_id
+            else one
+            for one in order.fulfilments
+        ),
     )
 
 

@@ -37,7 +37,8 @@ class FakeListing:
 class FakeEffect:
     """One thing a session changed at the channel; refused and repeated calls leave none."""
 
-    #: "quantity_set", "fulfilment_made" or "subscribed"
+    #: "quantity_set", "fulfilment_made", "cancelled", "refunded", "held", "released",
+    #: "tracking_corrected" or "subscribed"
     kind: str
     #: listing, order or topic
     target: str

@@ -90,6 +90,10 @@ class FakeDriver:
         """The seller cancels."""
         self.channel.cancel(channel_order_id)
 
+    def request_cancellation(self, channel_order_id: str) -> None:
+        """The buyer asks for it."""
+        self.channel.request_cancellation(channel_order_id)
+
     def fulfilments(self, channel_order_id: str) -> int:
         """Dispatches in truth."""
         return len(self.channel.fulfilments(channel_order_id))

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from oms_sync.domain.errors import InvalidValue
 from oms_sync.domain.order import LineSight, OrderFacts, OrderSight, OrderState, Version
@@ -55,6 +55,19 @@ class FakeFulfilment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FakeRefund:
+    """Money that went back; `lines` are (channel line id, units)."""
+
+    channel_refund_id: str
+    minor: int
+    lines: tuple[tuple[str, int], ...] = ()
+    state: Literal["pending", "done", "failed"] = "done"
+    at: datetime
+    #: the key it was made with, empty for one made at the channel
+    key: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FakeOrder:
     """One order: the channel's truth at one instant."""
 
@@ -71,7 +84,13 @@ class FakeOrder:
     cancelled_at: datetime | None = None
     holds: tuple[str, ...] = ()
     fulfilments: tuple[FakeFulfilment, ...] = ()
+    refunds: tuple[FakeRefund, ...] = ()
     is_deleted: bool = False
+
+    @property
+    def total_minor(self) -> int:
+        """What the buyer paid."""
+        return sum(line.price_minor * line.ordered for line in self.lines)
 
     @property
     def state(self) -> str:
@@ -87,7 +106,6 @@ class FakeOrder:
 
 def render_order(order: FakeOrder, *, status: str | None = None, has_lines: bool = True) -> bytes:
     """The payload the channel answers; `status` overrides its word, `has_lines` may leave them."""
-    total = sum(line.price_minor * line.ordered for line in order.lines)
     document: dict[str, Any] = {
         "id": order.channel_order_id,
         "status": status or order.state,
@@ -95,7 +113,7 @@ def render_order(order: FakeOrder, *, status: str | None = None, has_lines: bool
         "updated_at": order.updated_at.isoformat(),
         "cancelled_at": order.cancelled_at.isoformat() if order.cancelled_at else None,
         "currency": order.currency,
-        "total": Money.from_minor(total, order.currency).text(),
+        "total": Money.from_minor(order.total_minor, order.currency).text(),
         "fulfilled_by": order.fulfilled_by,
         "test": order.is_test,
         "holds": list(order.holds),

@@ -86,10 +86,20 @@ class OpenGate:
         self.priorities.setdefault(operation, set()).add(priority)
 
     def learn(
-        self, operation: str, *, available: float, capacity: float, refill_per_second: float
+        self,
+        operation: str,
+        *,
+        available: float,
+        capacity: float | None = None,
+        refill_per_second: float | None = None,
     ) -> None:
         """Remember what the channel said of its limit."""
-        self.learnt[operation] = (available, capacity, refill_per_second)
+        known = self.learnt.get(operation, (0.0, available, 0.0))
+        self.learnt[operation] = (
+            available,
+            known[1] if capacity is None else capacity,
+            known[2] if refill_per_second is None else refill_per_second,
+        )
 
 
 class MemoryTokens:

@@ -7,10 +7,12 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from oms_sync.sdk.fake_faults import FakeFaults
 from oms_sync.sdk.messages import Notification
+
+FAKE_QUEUE_TOPICS: Final = ("orders/delete", "orders/shown")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,15 +30,23 @@ class FakeQueue:
     def __init__(
         self, faults: FakeFaults, *, late_seconds: float, redelivery_seconds: float
     ) -> None:
+        #: topics the channel writes; taken away, it falls silent and nobody is told
+        self.topics: set[str] = set(FAKE_QUEUE_TOPICS)
         self._faults = faults
         self._late = timedelta(seconds=late_seconds)
         self._redelivery = timedelta(seconds=redelivery_seconds)
         self._waiting: list[_Message] = []
         self._given = 0
 
+    def subscribe(self) -> tuple[str, ...]:
+        """Write every topic from now on; answers those that were not written."""
+        missing = tuple(topic for topic in FAKE_QUEUE_TOPICS if topic not in self.topics)
+        self.topics.update(missing)
+        return missing
+
     def put(self, topic: str, document: Mapping[str, Any], *, at: datetime) -> None:
         """The channel writes one message at `at`, as well or badly as the knobs say."""
-        if self._faults.fires("F14"):
+        if topic not in self.topics or self._faults.fires("F14"):
             return
         due_at = at + self._late if self._faults.fires("F13") else at
         message = _Message(topic=topic, body=json.dumps(document).encode(), due_at=due_at)

@@ -1,9 +1,9 @@
 """A session of the fake channel: every capability over its books, as badly as its knobs say."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from oms_sync.domain.order import OrderSight
 from oms_sync.domain.shipment import ChannelShipment
@@ -19,8 +19,10 @@ from oms_sync.sdk.errors import (
 from oms_sync.sdk.fake_acts import FakeRefusal
 from oms_sync.sdk.fake_books import FakeEffect
 from oms_sync.sdk.fake_feed import FeedPlace, feed_entries, next_place, waiting_entries
+from oms_sync.sdk.fake_list import listed_page
 from oms_sync.sdk.fake_orders import FakeOrder, parse_order, render_order
 from oms_sync.sdk.fake_portable import present_id
+from oms_sync.sdk.fake_stock import apply_batch
 from oms_sync.sdk.fake_webhooks import FAKE_TOPICS
 from oms_sync.sdk.messages import (
     AccountCheck,
@@ -30,18 +32,24 @@ from oms_sync.sdk.messages import (
     OrderFeed,
     OrderPage,
     OutgoingShipment,
-    PushOutcome,
     PushResult,
     RawOrder,
     StockBatch,
-    StockPush,
     StockReading,
 )
 from oms_sync.sdk.ports import Priority
+from oms_sync.sdk.writes import (
+    ChannelRefund,
+    OutgoingCancellation,
+    OutgoingHold,
+    OutgoingRefund,
+    TrackingCorrection,
+)
 
 if TYPE_CHECKING:
     from oms_sync.sdk.fake import FakeChannel
 
+Answer = TypeVar("Answer")
 _RETRY_AFTER_SECONDS: Final = 2.0
 _UNKNOWN_STATUS: Final = "quantum"
 
@@ -87,8 +95,23 @@ class FakeSession:
         """The orders as they are now; a hidden or deleted one is gone."""
         self._read("read_orders_by_id", Priority.READ)
         with self._channel.lock:
+            self._channel.desk.work_off()
             shown = {order.channel_order_id: order for order in self._books.shown()}
             return tuple(self._answer(shown, order_id) for order_id in channel_order_ids)
+
+    def list_orders(self, since: datetime, until: datetime, cursor: str | None) -> OrderPage:
+        """The next page of the orders placed in a window, whatever became of them."""
+        self._read("list_orders", Priority.BULK)
+        with self._channel.lock:
+            found, after, is_last = listed_page(
+                self._books.shown(),
+                since=since,
+                until=until,
+                cursor=cursor,
+                size=self._channel.options.page_size,
+            )
+            orders = tuple(self._raw(one) for one in found)
+            return OrderPage(orders=orders, cursor=after, is_last=is_last)
 
     def _answer(self, shown: Mapping[str, FakeOrder], asked: str) -> RawOrder:
         former = self._books.former if self._channel.options.answers_former_ids else {}
@@ -164,6 +187,15 @@ class FakeSession:
             self._channel.queue.acknowledge(receipts)
         self._lose_answer("acknowledge")
 
+    def subscribe_queue(self) -> tuple[str, ...]:
+        """Have every topic written to the queue; answers those that were not."""
+        self._write("subscribe_queue")
+        with self._channel.lock:
+            missing = self._channel.queue.subscribe()
+            for topic in missing:
+                self._note("subscribed", topic)
+            return missing
+
     def _take(self) -> tuple[Notification, ...]:
         with self._channel.lock:
             limit = self._channel.options.queue_batch_max
@@ -218,49 +250,11 @@ class FakeSession:
             known = self._channel.answers.get(batch.key)
             if known is not None and known[0] != batch.entries:
                 raise Rejected(f"key {batch.key} was used for other entries")
-            results = known[1] if known is not None else self._apply(batch)
+            results = known[1] if known is not None else apply_batch(self._channel, batch)
             if self._channel.options.is_push_idempotent:
                 self._channel.answers[batch.key] = (batch.entries, results)
         self._lose_answer("push_stock")
         return results
-
-    def _apply(self, batch: StockBatch) -> tuple[PushResult, ...]:
-        is_partial, last = self._faults.fires("F08"), len(batch.entries) - 1
-        results = [
-            self._result(entry, PushOutcome.NOT_APPLIED, "try again")
-            if is_partial and (number == 0 or (number < last and self._faults.coin()))
-            else self._apply_entry(entry, batch.key)
-            for number, entry in enumerate(batch.entries)
-        ]
-        return tuple(reversed(results) if is_partial else results)
-
-    def _apply_entry(self, entry: StockPush, key: str) -> PushResult:
-        listing = self._books.listings.get(entry.channel_listing_id)
-        if listing is None or not listing.is_stocked or entry.quantity < 0:
-            return self._result(entry, PushOutcome.REJECTED, "no such stock is counted here")
-        is_comparing = self._channel.options.has_compare_and_set and entry.expected is not None
-        if is_comparing and entry.expected != listing.quantity:
-            return self._result(entry, PushOutcome.STALE, f"it shows {listing.quantity}")
-        if not self._faults.fires("F09"):
-            self._books.set_quantity(entry.channel_listing_id, entry.quantity)
-            self._note("quantity_set", entry.channel_listing_id, key=key, quantity=entry.quantity)
-            if self._faults.fires("F40"):
-                self._channel.mail.send(
-                    "listings/update",
-                    entry.channel_listing_id,
-                    at=self._books.now(),
-                    quantity=entry.quantity,
-                )
-        is_later = self._channel.options.answers_accepted
-        return self._result(entry, PushOutcome.ACCEPTED if is_later else PushOutcome.APPLIED)
-
-    def _result(self, entry: StockPush, outcome: PushOutcome, reason: str = "") -> PushResult:
-        return PushResult(
-            channel_listing_id=entry.channel_listing_id,
-            outcome=outcome,
-            applied_at=self._books.stamp(),
-            reason=reason,
-        )
 
     # --- tracking --------------------------------------------------------------------------------
 
@@ -296,6 +290,48 @@ class FakeSession:
                 raise Rejected(str(refusal)) from refusal
             self._note("fulfilment_made", shipment.channel_order_id, key=shipment.key)
         self._lose_answer("push_shipment")
+
+    def correct_shipment(self, correction: TrackingCorrection) -> None:
+        """Give a dispatch other packages."""
+        self._change("correct_shipment", lambda: self._channel.desk.correct(correction))
+
+    # --- cancellations, refunds, holds -----------------------------------------------------------
+
+    def cancel_order(self, cancellation: OutgoingCancellation) -> str | None:
+        """Cancel units or the whole order; a receipt where the channel decides later."""
+        return self._change("cancel_order", lambda: self._channel.desk.cancel(cancellation))
+
+    def read_refunds(self, channel_order_id: str) -> tuple[ChannelRefund, ...]:
+        """What went back for the order."""
+        self._read("read_refunds", Priority.READ)
+        with self._channel.lock:
+            self._channel.desk.work_off()
+            return self._channel.desk.refunds(channel_order_id, is_old=self._faults.fires("F41"))
+
+    def refund_order(self, refund: OutgoingRefund) -> str | None:
+        """Give money back; a receipt where the channel decides later."""
+        return self._change("refund_order", lambda: self._channel.desk.refund(refund))
+
+    def follow_write(self, receipt: str) -> bool:
+        """True once the channel has decided."""
+        self._read("follow_write", Priority.READ)
+        with self._channel.lock:
+            return self._channel.desk.follow(receipt)
+
+    def hold_order(self, hold: OutgoingHold) -> None:
+        """Stop the order at the channel."""
+        self._change("hold_order", lambda: self._channel.desk.hold(hold))
+
+    def release_order(self, hold: OutgoingHold) -> None:
+        """Let go what was stopped."""
+        self._change("release_order", lambda: self._channel.desk.release(hold))
+
+    def _change(self, operation: str, act: Callable[[], Answer]) -> Answer:
+        self._write(operation)
+        with self._channel.lock:
+            answer = act()
+        self._lose_answer(operation)
+        return answer
 
     # --- every call ------------------------------------------------------------------------------
 

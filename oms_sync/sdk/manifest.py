@@ -18,6 +18,11 @@ class Capability(StrEnum):
     READ_STOCK = "read_stock"
     PUSH_STOCK = "push_stock"
     PUSH_TRACKING = "push_tracking"
+    CORRECT_TRACKING = "correct_tracking"
+    LIST_ORDERS = "list_orders"
+    CANCEL_ORDERS = "cancel_orders"
+    REFUND_ORDERS = "refund_orders"
+    HOLD_ORDERS = "hold_orders"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,5 +73,9 @@ class Manifest:
     #: a line keeps its id when the channel moves it to another order or gives the order another
     #: id: line ids are unique in the account, and an order may answer to several ids
     has_portable_lines: bool = False
+    #: some lines or units of an order can be cancelled while the rest goes on
+    cancels_lines: bool = False
+    #: how far back the channel shows orders at all; what is older is lost to whoever was away
+    order_horizon_days: float = 60
     #: pairs of flows that must not run at the same time for one account
     exclusive_flows: tuple[tuple[str, str], ...] = ()

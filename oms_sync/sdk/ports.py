@@ -1,7 +1,8 @@
-"""What the hub hands to a connector: time, ids, metrics, rate budget, tokens. Protocols only."""
+"""What the hub hands to a connector: time, ids, metrics, rate budget, tokens, a log of calls."""
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
 from typing import Protocol
@@ -67,9 +68,44 @@ class RateGate(Protocol):
         """
 
     def learn(
-        self, operation: str, *, available: float, capacity: float, refill_per_second: float
+        self,
+        operation: str,
+        *,
+        available: float,
+        capacity: float | None = None,
+        refill_per_second: float | None = None,
     ) -> None:
-        """Correct the bucket by what the channel's answer said."""
+        """Correct the bucket by what the channel's answer said; None keeps what is known."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One call to a channel, as an operator may see it: no secret, no personal data."""
+
+    #: as the rate limits name it
+    operation: str
+    at: datetime
+    duration_seconds: float
+    #: in the unit of the operation's budget: calls or points
+    cost: float = 1
+    #: the HTTP status, or one word where there was no answer: "timeout"
+    status: str
+    #: the channel's own id of the request, to quote to its support; empty where it gave none
+    request_id: str = ""
+
+
+class CallLog(Protocol):
+    """Where every call to the channel is noted; the last ones are kept and shown."""
+
+    def note(self, call: Call) -> None:
+        """Keep it; never raises."""
+
+
+class NoCallLog:
+    """A CallLog that keeps nothing."""
+
+    def note(self, call: Call) -> None:
+        """Forget it."""
 
 
 class TokenStore(Protocol):

@@ -85,7 +85,9 @@ def _over_arrays(compiled: SQLCompiler, dialect: Dialect, given: Sequence[str]) 
     if dialect.name != "postgresql" or not isinstance(statement, Insert):
         return None
     head, _, tail = sql.partition(_VALUES)
-    end = next((end for end in _ENDS if tail.endswith(end)), None)
+    # what an update adds up ends with a parenthesis, too
+    ends = () if " DO UPDATE " in tail else _ENDS
+    end = next((end for end in ends if tail.endswith(end)), None)
     names = list(compiled.bind_names.values())
     if end is None or sorted(names) != sorted(given) or tail.count("%(") != len(names):
         return None

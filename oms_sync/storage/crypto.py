@@ -1,7 +1,8 @@
 """Encryption at rest: the key ring's file, AES-256-GCM envelopes, keyed hashes.
 
-The ring wraps data keys (one per subject, one per message); data keys encrypt. Keyed hashes come
-from a secret of their own, which never rotates, so that the stock ledger's chain stays verifiable.
+The ring wraps data keys (one per subject, one per message); data keys encrypt. Keyed hashes and
+the signing key come from a secret of their own, which never rotates, so that the stock ledger's
+chain and old certificates stay verifiable, and key files made before signing was known can sign.
 """
 
 import base64
@@ -14,7 +15,11 @@ from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 
-from cryptography.exceptions import InvalidTag
+from cryptography.exceptions import InvalidSignature, InvalidTag
+from cryptography.hazmat.primitives.asymmetric.ed25519 import (
+    Ed25519PrivateKey,
+    Ed25519PublicKey,
+)
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
@@ -88,6 +93,19 @@ class KeyRing:
         """The key of the stock ledger's chain."""
         return self._derive("ledger")
 
+    @property
+    def public_key(self) -> bytes:
+        """What verifies the installation's signatures: 32 bytes, no secret."""
+        return self._signing_key.public_key().public_bytes_raw()
+
+    def sign(self, content: bytes) -> bytes:
+        """The installation's Ed25519 signature of `content`."""
+        return self._signing_key.sign(content)
+
+    @cached_property
+    def _signing_key(self) -> Ed25519PrivateKey:
+        return Ed25519PrivateKey.from_private_bytes(self._derive("signing"))
+
     def _derive(self, purpose: str) -> bytes:
         derivation = HKDF(
             algorithm=SHA256(), length=KEY_BYTES, salt=None, info=f"oms-sync {purpose}".encode()
@@ -97,6 +115,15 @@ class KeyRing:
     @staticmethod
     def _fingerprint(secret: bytes) -> str:
         return hashlib.sha256(b"oms-sync fingerprint\0" + secret).hexdigest()[:32]
+
+
+def is_signed(public_key: bytes, signature: bytes, content: bytes) -> bool:
+    """True where the owner of the key signed exactly this content."""
+    try:
+        Ed25519PublicKey.from_public_bytes(public_key).verify(signature, content)
+    except (InvalidSignature, ValueError):
+        return False
+    return True
 
 
 def seal_with(key: AESGCM, plain: bytes, about: str) -> bytes:

@@ -22,7 +22,7 @@ _FEED = select(feeds).where(
 )
 _PUT_FEED = insert_or_update(
     feeds,
-    ("cursor", "since", "pass_started_at", "drained_at", "next_at", "is_finished"),
+    (column.name for column in feeds.columns if column.name not in ("account", "feed")),
 )
 _HASTEN = (
     update(feeds)
@@ -167,6 +167,8 @@ class Feeds:
             drained_at=row.drained_at,
             next_at=row.next_at,
             is_finished=row.is_finished,
+            orders_read=row.orders_read,
+            page_at=row.page_at,
         )
 
     def put(self, position: FeedPosition) -> None:
@@ -179,6 +181,8 @@ class Feeds:
             "drained_at": position.drained_at,
             "next_at": position.next_at,
             "is_finished": position.is_finished,
+            "orders_read": position.orders_read,
+            "page_at": position.page_at,
         }
         _PUT_FEED.run(self._transaction, [row])
 
@@ -212,6 +216,7 @@ class Accounts:
             "health": record.health,
             "reason": record.reason,
             "token_expires_at": record.token_expires_at,
+            "clock_skew_seconds": record.clock_skew_seconds,
         }
         _PUT_ACCOUNT.run(self._transaction, [row])
 
@@ -227,4 +232,5 @@ def read_account(row: Any) -> AccountRecord:
         health=row.health,
         reason=row.reason,
         token_expires_at=row.token_expires_at,
+        clock_skew_seconds=row.clock_skew_seconds,
     )

@@ -1,7 +1,6 @@
 """Opening the store: schema, key ring and settings are checked before anything is read."""
 
 import fcntl
-import json
 import os
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
@@ -15,13 +14,14 @@ from oms_sync.domain.values import Sku
 from oms_sync.flows.records import AccountProfile
 from oms_sync.sdk import Clock, Ids, Metrics, TokenStore
 from oms_sync.storage import policies, schema
+from oms_sync.storage.budgets import CallBudgets
 from oms_sync.storage.connections import Database
 from oms_sync.storage.crypto import KeyRing
 from oms_sync.storage.errors import DatabaseBusy, DatabaseDown, SecondDaemon, WrongKey
 from oms_sync.storage.leases import Fence, Leases
 from oms_sync.storage.reports import Reports
 from oms_sync.storage.stock import available
-from oms_sync.storage.tables.hub import BUDGET, hub_facts
+from oms_sync.storage.tables.hub import hub_facts
 from oms_sync.storage.tokens import AccountTokens, TokenLeases
 from oms_sync.storage.unit_of_work import OnWake, UnitOfWork, WorkParts, open_unit_of_work
 from oms_sync.storage.wakes import IsStopping, WakeWatch
@@ -63,6 +63,7 @@ class Storage:
             announces=parts.announces,
         )
         self.leases = Leases(database, parts.clock)
+        self.budgets = CallBudgets(database, parts.clock)
         self.reports = Reports(database, keys=parts.keys, clock=parts.clock)
         self._token_leases = TokenLeases(self.leases, clock=parts.clock, ids=parts.ids)
 
@@ -96,14 +97,6 @@ class Storage:
                 return
         with self._database.write() as transaction:
             policies.append(transaction, policies.changes(transaction, listed, at=now))
-            transaction.commit()
-
-    def record_budget(self, account: str, budget: list[dict[str, Any]]) -> None:
-        """Remember what is left of an account's call budget, for `accounts show` beside us."""
-        at = self._parts.clock.now().isoformat().replace("+00:00", "Z")
-        noted = json.dumps([{**one, "at": at} for one in budget])
-        with self._database.write() as transaction:
-            _PUT_FACT.run(transaction, [{"name": f"{BUDGET}{account}", "value": noted}])
             transaction.commit()
 
     def claim_daemon(self) -> None:

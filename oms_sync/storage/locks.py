@@ -2,7 +2,7 @@
 since its one writer holds the whole database.
 
 Order within a transaction: an account, orders by id, SKUs and their stock levels by SKU and
-location, listings by id; a lease last.
+location, listings by id, write-backs by id; a lease last.
 """
 
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql import insert as postgres_insert
 
 from oms_sync.storage.columns import among
 from oms_sync.storage.connections import Transaction
-from oms_sync.storage.tables import hub, inbox, listings, orders, stock
+from oms_sync.storage.tables import budgets, hub, inbox, listings, orders, stock, write_backs
 
 Rows = Select[Any]
 
@@ -41,6 +41,17 @@ def levels_in_order(rows: Rows) -> Rows:
 def pushes_in_order(rows: Rows) -> Rows:
     """Lock the shipment pushes `rows` selects, by shipment."""
     return _locking(rows, orders.shipment_pushes, orders.shipment_pushes.c.shipment_id)
+
+
+def write_backs_in_order(rows: Rows) -> Rows:
+    """Lock the write-backs `rows` selects, by id."""
+    return _locking(rows, write_backs.write_backs, write_backs.write_backs.c.write_id)
+
+
+def budgets_in_order(rows: Rows) -> Rows:
+    """Lock the call budgets `rows` selects, by owner and operation; nothing else goes with them."""
+    columns = budgets.rate_buckets.c
+    return _locking(rows, budgets.rate_buckets, columns.owner, columns.operation)
 
 
 def oldest_messages(rows: Rows) -> Rows:

@@ -41,6 +41,14 @@ _DUE_IDS = (
 _LOCK = locks.pushes_in_order(
     ALL_SHIPMENTS.where(among(shipments.c.shipment_id, "shipment_ids"), _UNTOLD)
 )
+_LOCK_ALL = locks.pushes_in_order(
+    ALL_SHIPMENTS.where(among(shipments.c.shipment_id, "shipment_ids"))
+)
+_REPACK = (
+    update(shipments)
+    .where(shipments.c.shipment_id == bindparam("b_shipment_id"))
+    .values(packages=bindparam("packages"))
+)
 _GET = ALL_SHIPMENTS.where(among(shipments.c.shipment_id, "shipment_ids"))
 _OF_ORDERS = ALL_SHIPMENTS.where(among(shipments.c.order_id, "order_ids")).order_by(
     shipments.c.added_at, shipments.c.shipment_id
@@ -118,6 +126,14 @@ class Shipments:
         wanted = list(shipment_ids)
         rows = self._transaction.rows(_GET, {"shipment_ids": wanted}) if wanted else ()
         return {row.shipment_id: read_push(row).shipment for row in rows}
+
+    def lock(self, shipment_ids: Iterable[str]) -> dict[str, ShipmentPush]:
+        rows = self._transaction.rows(_LOCK_ALL, {"shipment_ids": list(shipment_ids)})
+        return {row.shipment_id: read_push(row) for row in rows}
+
+    def repack(self, shipment: Shipment) -> None:
+        row = {"b_shipment_id": shipment.shipment_id, "packages": _packages(shipment)}
+        self._transaction.run_many(_REPACK, [row])
 
     def of_orders(self, order_ids: Iterable[str]) -> list[Shipment]:
         wanted = list(order_ids)
@@ -209,7 +225,11 @@ def _row(shipment: Shipment, at: datetime) -> dict[str, Any]:
         "lines": to_json(
             [[line.line_id, line.channel_line_id, line.quantity] for line in shipment.lines]
         ),
-        "packages": to_json(
-            [[one.carrier, one.tracking_number, one.tracking_url] for one in shipment.packages]
-        ),
+        "packages": _packages(shipment),
     }
+
+
+def _packages(shipment: Shipment) -> str:
+    return to_json(
+        [[one.carrier, one.tracking_number, one.tracking_url] for one in shipment.packages]
+    )

@@ -6,8 +6,11 @@ from dataclasses import dataclass
 
 from sqlalchemy import insert, text
 
-from oms_sync.flows import ports
+from oms_sync.flows import proofs
+from oms_sync.flows import repositories as ports
+from oms_sync.flows import upkeep as upkeep_ports
 from oms_sync.sdk import Clock, Ids
+from oms_sync.storage.completeness import Certificates, OrderLists
 from oms_sync.storage.connections import Database, Transaction
 from oms_sync.storage.crypto import KeyRing
 from oms_sync.storage.cursors import Accounts, Feeds, Rereads
@@ -20,6 +23,8 @@ from oms_sync.storage.shipments import Shipments
 from oms_sync.storage.stock import Stock
 from oms_sync.storage.tables.hub import wakes
 from oms_sync.storage.timeline import Timeline
+from oms_sync.storage.upkeep import Upkeep
+from oms_sync.storage.write_backs import WriteBacks
 
 OnWake = Callable[[str, str], None]
 NOTIFY_CHANNEL = "oms_sync_wakes"
@@ -61,7 +66,11 @@ class UnitOfWork:
         self.listings: ports.Listings = Listings(transaction, clock)
         self.outbox: ports.Outbox = Outbox(transaction, clock)
         self.shipments: ports.Shipments = Shipments(transaction)
+        self.write_backs: ports.WriteBacks = WriteBacks(transaction)
         self.timeline: ports.Timeline = Timeline(transaction)
+        self.order_lists: proofs.OrderLists = OrderLists(transaction)
+        self.certificates: proofs.Certificates = Certificates(transaction, keys)
+        self.upkeep: upkeep_ports.Upkeep = Upkeep(transaction)
 
     def wake(self, flow: str, account: str) -> None:
         self._wakes[(flow, account)] = None

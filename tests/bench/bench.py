@@ -17,6 +17,7 @@ import orders
 import process
 import propagation
 import reading
+import shared
 import writes
 from databases import private_postgres
 from figures import Figure, machine, say
@@ -69,6 +70,15 @@ def in_process(effort: Effort, kind: str, open_database: orders.OpenDatabase) ->
     }
 
 
+def on_postgres(effort: Effort, open_database: orders.OpenDatabase) -> dict[str, Group]:
+    """Figures of PostgreSQL: the same as for any database, and what several hubs share."""
+    return in_process(effort, "postgresql", open_database) | {
+        "published limits shared postgresql": lambda: shared.three_accounts_in_two_hubs(
+            open_database, count=effort.published
+        ),
+    }
+
+
 def as_processes(effort: Effort) -> dict[str, Group]:
     """Figures of a hub that runs as it does for an operator."""
     return {
@@ -91,10 +101,10 @@ def measure(effort: Effort, only: str) -> dict[str, Any]:
     facts = machine()
     with ExitStack() as stack:
         groups = in_process(effort, "sqlite", orders.sqlite_file)
-        if any(only in name for name in in_process(effort, "postgresql", orders.sqlite_file)):
+        if any(only in name for name in on_postgres(effort, orders.sqlite_file)):
             open_database, version = stack.enter_context(private_postgres())
             facts["postgresql"] = version
-            groups |= in_process(effort, "postgresql", open_database)
+            groups |= on_postgres(effort, open_database)
         groups |= as_processes(effort)
         figures = list(_figures(group for name, group in groups.items() if only in name))
     facts["load_at_the_end"] = machine()["load"]

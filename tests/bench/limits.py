@@ -10,7 +10,14 @@ from typing import Any, Final
 
 from figures import Figure, at_least, at_most, observed, say, tidy
 
-from oms_sync.cli.demo_virtual import Spent, VirtualAccount, measured, open_virtual
+from oms_sync.cli.demo_virtual import (
+    MakeBuckets,
+    Spent,
+    VirtualAccount,
+    measured,
+    open_virtual,
+    own_buckets,
+)
 from oms_sync.runtime.registry import load_registry
 from oms_sync.sdk.manifest import RateLimit
 
@@ -35,11 +42,13 @@ class Job:
     settings: Mapping[str, Any] | None = None
     #: what bounds the work is a published rate; else the channel's own processing does
     is_bound_by_rate: bool = True
+    #: whose gates the calls pass; one account's in one process when not given
+    make_buckets: MakeBuckets = own_buckets
 
 
 def orders_and_quantities(*, count: int) -> list[Figure]:
     """5,000 orders by both ways of reading them, 5,000 quantities at every channel."""
-    return [figure for job in _jobs(count) for figure in _figures(job, count)]
+    return [figure for job in _jobs(count) for figure in figures_of(job, count)]
 
 
 def _jobs(count: int) -> list[Job]:
@@ -50,7 +59,7 @@ def _jobs(count: int) -> list[Job]:
             name=f"push_{count}_{name}",
             connector=name,
             skus=count,
-            work=_push,
+            work=push,
             is_bound_by_rate=name not in BY_FEED,
         )
         for name in registry.names
@@ -62,7 +71,7 @@ def _jobs(count: int) -> list[Job]:
                 name=f"push_{count}_amazon_one_by_one",
                 connector="amazon",
                 skus=count,
-                work=_push,
+                work=push,
                 settings=ONE_BY_ONE,
             ),
             Job(
@@ -81,7 +90,8 @@ def _jobs(count: int) -> list[Job]:
     return jobs
 
 
-def _push(account: VirtualAccount) -> Callable[[], object]:
+def push(account: VirtualAccount) -> Callable[[], object]:
+    """A new quantity for every listing."""
     return lambda: account.send(account.listings)
 
 
@@ -106,10 +116,15 @@ def _by_id(account: VirtualAccount, count: int) -> Callable[[], object]:
     return read
 
 
-def _figures(job: Job, count: int) -> list[Figure]:
+def figures_of(job: Job, count: int) -> list[Figure]:
+    """Do one piece of work and say what it took."""
     say(f"published limits, virtual time: {job.name}")
     with open_virtual(
-        load_registry(), job.connector, skus=job.skus, settings=job.settings
+        load_registry(),
+        job.connector,
+        skus=job.skus,
+        settings=job.settings,
+        make_buckets=job.make_buckets,
     ) as account:
         left: list[object] = []
         work = job.work(account)

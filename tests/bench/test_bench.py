@@ -12,7 +12,9 @@ pytestmark = pytest.mark.slow
 BENCH = Path(__file__).with_name("bench.py")
 SECONDS_MAX = 900
 CHANNELS = ("amazon", "ebay", "shopify")
-PUSHES = (*CHANNELS, "amazon_one_by_one")
+#: three accounts of one application in two hubs
+SHARED = ("ebay_3_accounts_2_hubs", "amazon_one_by_one_3_accounts_2_hubs")
+PUSHES = (*CHANNELS, "amazon_one_by_one", *SHARED)
 WRITES = "api_writes_per_1000_changed_listings_to_the_minimum"
 POSITIVE = {
     "orders_per_second_sqlite_1_accounts",

@@ -262,7 +262,7 @@ def test_the_shell_completes_the_names_of_installed_connectors():
 )
 def test_our_own_checklists_answer_the_rules_of_the_sdk(path):
     answers = YAML(typ="safe").load(path.read_text(encoding="utf-8"))["rules"]
-    assert set(answers) == set(RULES), "a new rule belongs into oms_sync/sdk/checklist.py"
+    assert set(RULES) <= set(answers), "a rule of oms_sync/sdk/checklist.py is not answered"
 
 
 @pytest.mark.slow

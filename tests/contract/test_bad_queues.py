@@ -71,7 +71,13 @@ class ForgetsWhenItWasPlaced(FakeSession):
         return replace(sight, facts=replace(sight.facts, placed_at=None))
 
 
+class SubscribesAnew(FakeSession):
+    def subscribe_queue(self):
+        return super().subscribe_queue() or ("orders/shown",)
+
+
 BAD_SESSIONS = {
+    SubscribesAnew: "subscribing_the_queue_twice_makes_nothing_anew",
     HasNoQueue: "a_configured_queue_is_there_and_empty",
     AcknowledgesByPulling: "what_was_pulled_stays_until_acknowledged",
     ForgetsToAcknowledge: "what_is_acknowledged_is_gone",

@@ -120,6 +120,7 @@ def test_units_taken_from_the_channels_own_quantity(values, facts, taken):
         ({}, {"fulfilled_by": "seller", "is_test": False, "is_complete": True}, True),
         ({}, {"is_test": True}, False),
         ({}, {"is_complete": False}, False),  # half-read: I-06
+        ({}, {"is_complete": False, "line_ids": ("a",)}, True),  # it was read whole before
         ({"is_stocked": False}, {}, False),
     ],
 )

@@ -38,6 +38,7 @@ from oms_sync.storage.crypto import KeyRing, create_key_file, load_key_ring
 from oms_sync.storage.engine import Storage, open_storage
 
 ROUNDS_MAX = 40
+ROUND = ("ingest", "normalise", "reserve", "push_stock", "push_tracking", "write_back")
 #: long enough for a poll, a look and what they lead to
 ROUND_SECONDS = 6.0
 
@@ -68,9 +69,13 @@ class CountedMetrics:
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
         self.observed: Counter[str] = Counter()
+        self.gauges: dict[str, float] = {}
 
     def count(self, name: str, amount: float = 1, **labels: str) -> None:
         self.counts[name] += int(amount)
+
+    def gauge(self, name: str, value: float, **labels: str) -> None:
+        self.gauges[" ".join([name, *(labels[key] for key in sorted(labels))])] = value
 
     def observe(self, name: str, value: float, **labels: str) -> None:
         assert value >= 0
@@ -160,6 +165,7 @@ class Hub:
             actor="cli:anna",
             profiles=self.profiles,
             locations=frozenset({"main", "annex"}),
+            manifest_of=self.manifests.__getitem__,
         )
 
     def count(self, sku: str, units: int, location: str = "main") -> None:
@@ -283,7 +289,7 @@ class Hub:
         """Every flow but reconcile once, for every account; answers how much was done."""
         self.clock.advance(ROUND_SECONDS)
         done = 0
-        for flow in ("ingest", "normalise", "reserve", "push_stock", "push_tracking"):
+        for flow in ROUND:
             for account in sorted(self.profiles):
                 done += self.run(flow, account).done
         return done

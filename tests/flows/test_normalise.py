@@ -195,6 +195,7 @@ def test_an_order_half_read_later_keeps_what_it_holds_and_takes_nothing_more(hub
     shop.faults.force("F24")
     hub.take_in()
     assert hub.holds(order) == ["incomplete"]
+    assert hub.filled(order) == (2, 0)
     with pytest.raises(ShipmentRefused):
         hub.ship(order, "T1")
     hub.settle()

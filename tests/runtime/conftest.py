@@ -11,7 +11,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import structlog
 
+from oms_sync.domain.events import Event
 from oms_sync.flows.records import AccountProfile, AccountRecord
+from oms_sync.flows.upkeep import Subscription
 from oms_sync.runtime.rate import RateBuckets
 from oms_sync.runtime.sessions import AccountWiring
 from oms_sync.sdk import Capability, Manifest
@@ -83,6 +85,9 @@ class MemoryAccounts:
         self.stored: dict[str, AccountRecord] = {}
         self.is_down = False
         self.commits = 0
+        self.subscriptions: dict[tuple[str, str], Subscription] = {}
+        self.hastened: list[str] = []
+        self.events: list[str] = []
 
     @contextmanager
     def open_work(self, fence: object = None) -> Iterator["_Work"]:
@@ -94,7 +99,22 @@ class MemoryAccounts:
 class _Work:
     def __init__(self, database: MemoryAccounts) -> None:
         self._database, self._changed = database, dict(database.stored)
-        self.accounts = self
+        self.accounts = self.upkeep = self.feeds = self.timeline = self
+
+    def subscription(self, account: str, kind: str) -> Subscription | None:
+        return self._database.subscriptions.get((account, kind))
+
+    def put_subscription(self, one: Subscription) -> None:
+        self._database.subscriptions[one.account, one.kind] = one
+
+    def hasten(self, account: str, feed: str, *, at: datetime) -> None:
+        self._database.hastened.append(str(feed))
+
+    def add(self, events: list[Event]) -> None:
+        self._database.events += [one.name for one in events]
+
+    def wake(self, flow: str, account: str) -> None:
+        pass
 
     def get(self, name: str) -> AccountRecord | None:
         return self._changed.get(name)

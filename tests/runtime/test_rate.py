@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oms_sync.runtime import rate
+from oms_sync.runtime import pools
 from oms_sync.runtime.rate import RateBuckets
 from oms_sync.sdk import Priority, RateLimit, RateLimited
 from oms_sync.sdk.fake_ports import FakeClock
@@ -127,6 +127,20 @@ def test_learning_corrects_what_is_left_how_much_fits_and_how_fast_it_fills(cloc
     assert clock.monotonic() == pytest.approx(0.5, abs=0.01)
 
 
+def test_what_is_not_said_of_a_bucket_stays_as_it_is_known(clock):
+    gate = _buckets(clock, points=(1000, 50))
+    gate.learn("points", available=0)
+    assert gate.budget() == [
+        {"operation": "points", "available": 0, "capacity": 1000, "refill_per_second": 50}
+    ]
+    gate.learn("points", available=0, refill_per_second=20)
+    gate.spend("points", cost=10, priority=READ)
+    assert clock.monotonic() == pytest.approx(0.5, abs=0.01)
+    gate.learn("unheard of", available=0)
+    gate.spend("unheard of", priority=READ)
+    assert clock.monotonic() == pytest.approx(0.5, abs=0.01), "nothing is known to limit it"
+
+
 def test_an_operation_without_a_bucket_gets_one_from_what_was_learnt(clock):
     gate = _buckets(clock)
     gate.learn("points", available=0, capacity=10, refill_per_second=10)
@@ -134,11 +148,20 @@ def test_an_operation_without_a_bucket_gets_one_from_what_was_learnt(clock):
     assert clock.monotonic() == pytest.approx(0.5, abs=0.01)
 
 
+@pytest.mark.parametrize("odd", [float("nan"), float("inf")])
+def test_what_is_no_number_corrects_nothing(clock, odd):
+    gate = _buckets(clock, points=(10, 1))
+    gate.learn("points", available=odd, capacity=10, refill_per_second=1)
+    gate.learn("points", available=1, capacity=odd, refill_per_second=1)
+    gate.learn("points", available=1, capacity=10, refill_per_second=odd)
+    assert gate.budget()[0]["available"] == 10
+
+
 def test_operations_learnt_of_are_bounded(clock):
     gate = _buckets(clock)
-    for number in range(rate.LEARNT_OPERATIONS_MAX + 50):
+    for number in range(pools.LEARNT_OPERATIONS_MAX + 50):
         gate.learn(f"operation-{number}", available=1, capacity=1, refill_per_second=1)
-    assert len(gate.budget()) == rate.LEARNT_OPERATIONS_MAX
+    assert len(gate.budget()) == pools.LEARNT_OPERATIONS_MAX
 
 
 def test_who_waits_is_told_at_once_when_the_hub_stops():

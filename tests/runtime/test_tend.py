@@ -1,14 +1,17 @@
 """Looking after an account: clock, token, permissions, subscriptions; said once, stored once."""
 
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from oms_sync.flows.ports import FlowContext
+from oms_sync.flows.upkeep import Subscription
 from oms_sync.runtime.health import AccountHealth
 from oms_sync.runtime.tend import TEND, Caretaker, ClockSkewed
-from oms_sync.sdk import AccountCheck, AuthFailed, Capability
+from oms_sync.sdk import AccountCheck, AuthFailed, Capability, PermissionMissing
+
+START = datetime(2026, 3, 1, tzinfo=UTC)
 
 
 class _Session:
@@ -18,6 +21,11 @@ class _Session:
         self.changes: dict = {}
         self.subscribed: list[str] = []
         self.is_queued = True
+        self.queue_asks = 0
+        #: topics the channel will say were missing, look by look, by webhooks and in the queue
+        self.missing: list[tuple[str, ...]] = [("orders/create",)]
+        self.missing_queued: list[tuple[str, ...]] = []
+        self.refusal: Exception | None = None
 
     def has_queue(self) -> bool:
         return self.is_queued
@@ -29,7 +37,16 @@ class _Session:
 
     def ensure_subscriptions(self, url: str) -> tuple[str, ...]:
         self.subscribed.append(url)
-        return ("orders/create",) if len(self.subscribed) == 1 else ()
+        return self._made(self.missing)
+
+    def subscribe_queue(self) -> tuple[str, ...]:
+        self.queue_asks += 1
+        return self._made(self.missing_queued)
+
+    def _made(self, missing: list[tuple[str, ...]]) -> tuple[str, ...]:
+        if self.refusal is not None:
+            raise self.refusal
+        return missing.pop(0) if missing else ()
 
 
 @pytest.fixture
@@ -64,7 +81,7 @@ def _events(events, *levels):
 
 
 def test_the_end_of_the_token_is_kept_with_the_account(tended, clock, database):
-    session, _, _, tend = tended()
+    session, _, _, tend = tended(capabilities=frozenset({Capability.CHECK_ACCOUNT}))
     session.changes = {"token_expires_at": clock.now() + timedelta(hours=1)}
     tend()
     commits = database.commits
@@ -139,6 +156,76 @@ def test_an_account_whose_queue_is_not_read_says_so_once(tended, events, mode, i
     reasons = [one["reason"] for one in events if one["event"] == "account.polled_only"]
     assert len(reasons) == (1 if reason else 0)
     assert all(one.startswith(reason) for one in reasons)
+    assert session.queue_asks == (0 if reason else 2)
+
+
+_URL = "https://hub.example/webhooks/shop-a"
+_QUEUED = {"capabilities": frozenset({Capability.PULL_NOTIFICATIONS})}
+
+
+@pytest.mark.proves("F16")
+@pytest.mark.parametrize(
+    ("kind", "traits"), [("webhooks", {"webhook_url": _URL}), ("queue", _QUEUED)]
+)
+def test_a_lost_subscription_is_made_anew_told_once_and_the_gap_is_read(
+    tended, events, database, clock, kind, traits
+):
+    session, _, _, tend = tended(**traits)
+    tend()
+    seen_at = clock.now()
+    assert database.hastened == [], "the first subscription missed nothing"
+    clock.advance(3600)
+    missing = session.missing if kind == "webhooks" else session.missing_queued
+    missing.append(("orders/create",))
+    for _ in range(3):
+        tend()
+    (lost,) = [one for one in events if one["event"] == "account.subscription_lost"]
+    assert (lost["kind"], lost["topics"], lost["since"]) == (kind, ["orders/create"], seen_at)
+    assert database.hastened == ["changes", "sweep"]
+    assert database.events == ["account.subscription_lost"]
+
+
+@pytest.mark.proves("F47")
+def test_who_died_between_the_channels_answer_and_our_note_reads_the_gap_again(tended, database):
+    session, _, _, tend = tended(webhook_url=_URL)
+    tend()
+    session.refusal = RuntimeError("the process died here")
+    with pytest.raises(RuntimeError):
+        tend()
+    session.refusal = None
+    tend()
+    assert database.hastened == ["changes", "sweep"]
+    tend()
+    assert database.hastened == ["changes", "sweep"], "once is enough"
+
+
+def test_another_public_address_is_no_lost_subscription(tended, events, database):
+    session, _, _, tend = tended(webhook_url=_URL)
+    known = Subscription(
+        account="shop-a", kind="webhooks", target="https://old.example", seen_at=START
+    )
+    database.subscriptions["shop-a", "webhooks"] = known
+    tend()
+    assert _events(events, "warning", "info") == ["account.subscribed"]
+    assert (database.hastened, session.subscribed) == ([], [_URL])
+
+
+def test_a_queue_that_cannot_be_subscribed_is_told_once_and_stops_nothing(tended, events, database):
+    session, _, health, tend = tended(**_QUEUED)
+    session.refusal = PermissionMissing("the role Notifications is missing")
+    tend()
+    tend()
+    (told,) = [one for one in events if one["event"] == "account.not_subscribed"]
+    assert told["reason"] == "the role Notifications is missing"
+    assert health.state("shop-a") == "ok"
+
+
+def test_the_clocks_difference_is_kept_with_the_account(tended, database, metrics):
+    session, _, _, tend = tended()
+    session.skew = timedelta(seconds=42)
+    tend()
+    assert database.stored["shop-a"].clock_skew_seconds == 42
+    assert metrics.gauges["clock_skew_seconds", "shop-a"] == 42
 
 
 @pytest.mark.proves("F29", "I-35")

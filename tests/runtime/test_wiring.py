@@ -6,10 +6,11 @@ from types import ModuleType, SimpleNamespace
 import pytest
 from pydantic import BaseModel
 
+from oms_sync.runtime.budgets import BudgetParts, Budgets
 from oms_sync.runtime.redaction import Redactor
 from oms_sync.runtime.settings import parse_settings
-from oms_sync.runtime.wiring import Ground, wire
-from oms_sync.sdk import Connector, Manifest
+from oms_sync.runtime.wiring import Ground, budget_owner, wire
+from oms_sync.sdk import Call, Connector, Manifest
 from oms_sync.sdk.fake_ports import MemoryTokens, SeededIds
 from oms_sync.storage.crypto import create_key_file
 
@@ -59,6 +60,15 @@ def wired(parts, clock, metrics, tmp_path):
             ids=SeededIds(1),
             metrics=metrics,
             redactor=Redactor(),
+            budgets=Budgets(
+                BudgetParts(
+                    store=None,
+                    clock=clock,
+                    metrics=metrics,
+                    redactor=Redactor(),
+                    node="process-1",
+                )
+            ),
         )
         return wire(settings.accounts[0], ground)
 
@@ -92,3 +102,29 @@ def test_an_account_that_verifies_with_a_secret_opens_nothing(wired):
 def test_the_registered_address_names_the_account(wired):
     wiring = wired(PlainSettings, public_url="https://hub.example")
     assert wiring.webhook_url == "https://hub.example/webhooks/shop-a"
+
+
+def test_every_session_notes_its_calls_in_the_log_of_its_account(wired, parts):
+    wiring = wired(PlainSettings, open_webhook="open_webhook")
+    wiring.open()
+    wiring.open_webhook()
+    (_, session), (_, webhook) = parts.asked
+    assert session.calls is webhook.calls
+    session.calls.note(
+        Call(operation="orders", at=session.clock.now(), duration_seconds=0.1, status="200")
+    )
+    assert [call.operation for call in session.calls.drain()] == ["orders"]
+
+
+@pytest.mark.parametrize(
+    ("shared", "endpoint", "owner"),
+    [
+        (None, None, "shop-a"),
+        ("app-1", None, "fake app-1"),
+        # another host of the same channel counts for itself
+        ("app-1", "http://127.0.0.1:9", "fake app-1 at http://127.0.0.1:9"),
+    ],
+)
+def test_accounts_of_one_application_share_a_budget(shared, endpoint, owner):
+    account = SimpleNamespace(name="shop-a", connector="fake", endpoint=endpoint)
+    assert budget_owner(account, shared) == owner

@@ -23,15 +23,17 @@ from oms_sync.sdk.fake_webhooks import FakeSettings, FakeWebhookPart
 from oms_sync.sdk.testing import FakeClock, SeededChance
 
 PUBLIC = """
-API_VERSION AccountCheck Address AnswerChallenge AuthFailed BadPayload Bug Capability
-ChallengeAnswer ChannelDown ChannelError ChannelListing ChannelShipment CheckAccount Clock Connector
-DiscoverListings FixAccount FixData Hint HintKind Ids InvalidValue LineSight ListingPage Manifest
-Mapped MappingTable Metrics Money Notification OpenRequest OrderFacts OrderFeed OrderPage OrderSight
-OrderState OutcomeUnknown OutgoingPackage OutgoingShipment PermissionMissing Person Priority
-PullNotifications PushOutcome PushResult PushStock PushTracking
-RateGate RateLimit RateLimited RawOrder ReadOrders ReadStock ReceiveWebhooks Rejected RetryLater
-Session Sku StockBatch StockPush StockReading TokenStore UnknownListing UnmappedCode Version
-WebhookPart parse_sku
+API_VERSION AccountCheck Address AnswerChallenge AuthFailed BadPayload Bug Call CallLog
+CancelOrders Capability ChallengeAnswer ChannelDown ChannelError ChannelListing ChannelRefund
+ChannelShipment CheckAccount Clock Connector Consent CorrectTracking DiscoverListings FixAccount
+FixData FollowWrites Hint HintKind HoldOrders Ids InvalidValue LineSight ListOrders ListingPage
+Manifest Mapped MappingTable Metrics Money NoCallLog Notification OpenRequest OrderFacts OrderFeed
+OrderPage OrderSight OrderState OutcomeUnknown OutgoingCancellation OutgoingHold OutgoingPackage
+OutgoingRefund OutgoingShipment PermissionMissing Person Priority PullNotifications PushOutcome
+PushResult PushStock PushTracking RateGate RateLimit RateLimited RawOrder ReadOrders ReadStock
+ReceiveWebhooks RefundOrders Rejected RetryLater Session Sku StockBatch StockPush StockReading
+TokenStore TrackingCorrection UnknownListing UnmappedCode Version WebhookPart WriteReason
+parse_sku
 """.split()
 
 

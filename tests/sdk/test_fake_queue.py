@@ -44,6 +44,21 @@ def test_every_change_of_an_order_is_written_and_given_in_batches(channel):
     assert {one.topic for one in session.pull(0)} == {"orders/shown", "orders/delete"}
 
 
+@pytest.mark.proves("F16")
+def test_a_channel_that_forgot_the_queue_is_silent_until_it_is_subscribed_again(channel):
+    session = channel.session()
+    assert session.subscribe_queue() == (), "it writes from the start"
+    channel.queue.topics.discard("orders/shown")
+    channel.buy(("TEE", 1))
+    assert session.pull(0) == ()
+    assert session.subscribe_queue() == ("orders/shown",)
+    assert channel.effects[-1].kind == "subscribed"
+    order = channel.buy(("TEE", 1))
+    assert bodies(session.pull(0)) == [order]
+    with pytest.raises(Bug, match="shadow"):
+        channel.session(may_write=False).subscribe_queue()
+
+
 def test_what_nobody_acknowledged_comes_again_under_another_receipt(channel, clock):
     session = channel.session()
     channel.buy(("TEE", 1))

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from oms_sync.flows.records import MessageSource, NewMessage
-from oms_sync.storage.crypto import add_key, create_key_file, load_key_ring
+from oms_sync.storage.crypto import add_key, create_key_file, is_signed, load_key_ring
 from oms_sync.storage.errors import WrongKey
 
 CANARIES = (b"Canary", b"canary", b"secret-token")
@@ -159,3 +159,24 @@ def test_an_error_of_the_database_quotes_no_personal_data(storage, build):
         work.orders.add([build.order("1")])
     chain = [refused.value, refused.value.__cause__, refused.value.__cause__.__cause__]
     assert "Canary" not in "".join(repr(error) + str(error) for error in chain)
+
+
+def test_a_signature_proves_its_content_and_its_ring(tmp_path):
+    create_key_file(tmp_path / "one")
+    create_key_file(tmp_path / "two")
+    ring, other = load_key_ring(tmp_path / "one"), load_key_ring(tmp_path / "two")
+    signature = ring.sign(b"certificate")
+    assert is_signed(ring.public_key, signature, b"certificate")
+    assert not is_signed(ring.public_key, signature, b"certificate ")
+    assert not is_signed(other.public_key, signature, b"certificate")
+    assert not is_signed(b"no key", signature, b"certificate")
+    assert not is_signed(ring.public_key, b"", b"certificate")
+
+
+def test_a_ring_signs_alike_after_a_restart_and_after_a_new_key(tmp_path):
+    create_key_file(tmp_path / "keys")
+    before = load_key_ring(tmp_path / "keys")
+    add_key(tmp_path / "keys")
+    after = load_key_ring(tmp_path / "keys")
+    assert before.public_key == after.public_key
+    assert is_signed(after.public_key, before.sign(b"x"), b"x")

@@ -291,12 +291,11 @@ def test_an_account_is_shown_with_its_lag(storage, build, clock, shipped):
         "dead_letters": 1,
         "token_expires_at": None,
         "rate_budget": [],
+        "budget_shared_with": [],
+        "drain_seconds": None,
     }
     assert expected.items() <= found.items()
     assert found["last_order_poll_at"].endswith("Z")
-    storage.record_budget("shop-a", [{"operation": "points", "available": 3.5}])
-    (left,) = storage.reports.account("shop-a")["rate_budget"]
-    assert (left["operation"], left["available"], left["at"][-1]) == ("points", 3.5, "Z")
     counts = storage.reports.counts()
     assert counts["orders"] == {"open": 1}
     assert counts["oldest_dead_letter_seconds"] == {"shop-a": 0.0}

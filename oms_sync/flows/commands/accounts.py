@@ -9,7 +9,17 @@ from oms_sync.flows.commands.context import CommandContext, CommandRefused
 from oms_sync.flows.ports import UnitOfWork
 from oms_sync.flows.records import AccountRecord
 
-FLOWS = ("listen", "ingest", "normalise", "reserve", "push_stock", "push_tracking", "reconcile")
+FLOWS = (
+    "listen",
+    "ingest",
+    "normalise",
+    "reserve",
+    "push_stock",
+    "push_tracking",
+    "reconcile",
+    "certify",
+    "watch",
+)
 
 
 def pause(context: CommandContext, account: str, *, reason: str) -> None:
@@ -65,6 +75,19 @@ def preview(listings: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
             }
         )
     return sorted(changes, key=lambda one: (one["change"] is None, one["change"] or 0))
+
+
+def agreement(changes: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """How far the quantities the hub would push agree with what the channel shows."""
+    compared = [one["change"] for one in changes if one["change"] is not None]
+    agreeing = sum(1 for change in compared if change == 0)
+    return {
+        "compared": len(compared),
+        "agreeing": agreeing,
+        "would_change": len(compared) - agreeing,
+        "units_off": sum(abs(change) for change in compared),
+        "percent": round(100 * agreeing / len(compared), 1) if compared else None,
+    }
 
 
 def _record(context: CommandContext, work: UnitOfWork, account: str) -> AccountRecord:

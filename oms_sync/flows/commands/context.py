@@ -1,12 +1,12 @@
 """What every command works with, and how it refuses."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from oms_sync.domain.values import Sku
 from oms_sync.flows.ports import OpenWork, UnitOfWork
 from oms_sync.flows.records import AccountProfile
-from oms_sync.sdk import Clock, Ids
+from oms_sync.sdk import Clock, Ids, Manifest
 
 
 class CommandRefused(Exception):
@@ -45,6 +45,8 @@ class CommandContext:
     profiles: Mapping[str, AccountProfile]
     #: codes of the configured locations
     locations: frozenset[str]
+    #: what the connector of an account declares; by default nothing
+    manifest_of: Callable[[str], Manifest] = lambda account: Manifest(id=account, label=account)
 
     def profile(self, account: str) -> AccountProfile:
         """The profile of `account`; refuses an account the configuration does not know."""

@@ -4,16 +4,21 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from oms_sync.domain.events import Event
-from oms_sync.domain.order import Hold, OrderState, order_state
+from oms_sync.domain.order import Hold, OrderState
+from oms_sync.domain.write_back import WriteKind
+from oms_sync.flows.cancelling import with_holds
 from oms_sync.flows.commands.context import CommandContext, CommandRefused
+from oms_sync.flows.commands.write_backs import tell_channel
 from oms_sync.flows.manual import MANUAL
-from oms_sync.flows.records import MANUAL_HOLD, StoredOrder, counts_of
+from oms_sync.flows.records import CANCELLING, MANUAL_HOLD, StoredOrder
 
 _OVER = (OrderState.CLOSED, OrderState.CANCELLED)
 _REMEDIES = {
     "unmapped_sku": "a line's listing is not linked; link it: oms-sync listings link",
     "unmapped_code": "a code is in no mapping table; add it to your overlay of the tables",
     "gone_at_channel": "the channel has no such order any more; look there, then refetch it",
+    CANCELLING: "it is being cancelled at the channel; oms-sync orders show says how far it is",
+    "channel:cancellation_requested": "the buyer asks to cancel it: oms-sync orders cancel",
     "incomplete": "parts could not be read yet; the hub reads the order again by itself",
 }
 
@@ -39,8 +44,9 @@ def hold(context: CommandContext, order_id: str, *, reason: str) -> None:
                     f"the order is held already, since {one.since.isoformat()} by {one.actor}"
                 )
         added = Hold(code=MANUAL_HOLD, since=now, actor=context.actor, detail=reason)
-        changed = _with_holds(order, (*order.holds, added))
+        changed = with_holds(order, (*order.holds, added))
         work.orders.save([changed])
+        tell_channel(context, work, order, kind=WriteKind.HOLD)
         work.timeline.add([_event(context, "order.held", order, reason=reason)])
         work.commit()
 
@@ -55,8 +61,9 @@ def release(context: CommandContext, order_id: str, *, reason: str = "") -> Rele
                 "; ".join(_remedy(one) for one in others)
                 or f"the order is not held, it is {order.state}"
             )
-        changed = replace(_with_holds(order, others), is_reserve_due=True)
+        changed = replace(with_holds(order, others), is_reserve_due=True)
         work.orders.save([changed])
+        tell_channel(context, work, order, kind=WriteKind.RELEASE)
         work.timeline.add([_event(context, "order.released", order, reason=reason)])
         work.wake("reserve", order.known.ref.account)
         work.commit()
@@ -111,11 +118,6 @@ def _present(orders: dict[str, StoredOrder], order_id: str) -> StoredOrder:
     if order is None:
         raise CommandRefused(f"there is no order {order_id!r}")
     return order
-
-
-def _with_holds(order: StoredOrder, holds: tuple[Hold, ...]) -> StoredOrder:
-    state = order_state(order.known, counts_of(order), has_holds=bool(holds))
-    return replace(order, holds=holds, state=state)
 
 
 def _remedy(hold: Hold) -> str:

@@ -1,6 +1,5 @@
 """Accounts with their health and lag, and the figures behind the metrics."""
 
-import json
 from datetime import datetime
 from typing import Any
 
@@ -14,8 +13,10 @@ from oms_sync.storage.cursors import read_account
 from oms_sync.storage.errors import NotFound
 from oms_sync.storage.order_statements import IS_ALIVE
 from oms_sync.storage.policies import profiles_at
+from oms_sync.storage.reports import budgets
 from oms_sync.storage.reports.shapes import Json, when
-from oms_sync.storage.tables.hub import BUDGET, accounts, feeds, hub_facts
+from oms_sync.storage.reports.upkeep import nothing_known, upkeep_rows
+from oms_sync.storage.tables.hub import accounts, feeds
 from oms_sync.storage.tables.inbox import inbox_messages
 from oms_sync.storage.tables.listings import listings
 from oms_sync.storage.tables.orders import orders, shipment_pushes
@@ -52,7 +53,6 @@ _DEAD = (
     .where(sql("inbox_messages.state = 'dead'"))
     .group_by(inbox_messages.c.account)
 )
-_BUDGETS = select(hub_facts).where(hub_facts.c.name.startswith(BUDGET))
 _STATES = select(orders.c.state, func.count()).where(IS_ALIVE).group_by(orders.c.state)
 
 
@@ -67,13 +67,13 @@ def account_rows(transaction: Transaction, now: datetime) -> list[Json]:
         "shipments_behind": _by_account(transaction, _UNTOLD),
         "dead_letters": _by_account(transaction, _DEAD),
     }
-    budgets = {
-        row.name.removeprefix(BUDGET): json.loads(row.value) for row in transaction.rows(_BUDGETS)
-    }
+    left, shared = budgets.budgets_by_account(transaction, now), budgets.sharing(transaction)
+    upkeep = upkeep_rows(transaction)
     return [
         _account(profile, records.get(name), positions.get(name), now)
         | {figure: counts.get(name, 0) for figure, counts in figures.items()}
-        | {"rate_budget": budgets.get(name, [])}
+        | {"rate_budget": left.get(name, []), "budget_shared_with": shared.get(name, [])}
+        | upkeep.get(name, nothing_known())
         for name, profile in profiles.items()
     ]
 
@@ -82,7 +82,7 @@ def account_row(transaction: Transaction, name: str, now: datetime) -> Json:
     """One account; raises NotFound."""
     for row in account_rows(transaction, now):
         if row["name"] == name:
-            return row
+            return budgets.add_drains(transaction, [row])[0]
     raise NotFound(f"there is no account {name!r}; see `oms-sync accounts list`")
 
 
@@ -118,6 +118,7 @@ def _account(
         "first_connected_at": when(record.first_connected_at) if record else None,
         "backfilled_at": when(record.backfilled_at) if record else None,
         "token_expires_at": when(record.token_expires_at) if record else None,
+        "clock_skew_seconds": record.clock_skew_seconds if record else None,
     }
 
 

@@ -9,7 +9,9 @@ from typing import Any
 from sqlalchemy import bindparam, select
 from sqlalchemy import text as sql
 
-from oms_sync.domain.order import KnownLine, LineCounts
+from oms_sync.domain.balance import balance
+from oms_sync.domain.order import KnownLine, KnownOrder, LineCounts
+from oms_sync.domain.write_back import WriteBack
 from oms_sync.flows.records import ShipmentPush, StoredLine, StoredOrder, counts_of
 from oms_sync.storage.columns import among
 from oms_sync.storage.connections import Transaction
@@ -21,6 +23,7 @@ from oms_sync.storage.reports.shapes import Json, amount, person, when
 from oms_sync.storage.shipments import ALL_SHIPMENTS, read_push
 from oms_sync.storage.tables.hub import timeline
 from oms_sync.storage.tables.orders import order_names, orders, shipments
+from oms_sync.storage.write_backs import OF_ORDERS, read_write_back
 
 ORDERS_AT_ONCE = 500
 EVENTS_MAX = 10_000
@@ -98,6 +101,9 @@ def described(
         pushes: dict[str, list[ShipmentPush]] = {}
         for row in transaction.rows(_SHIPMENTS, {"order_ids": chunk}):
             pushes.setdefault(row.order_id, []).append(read_push(row))
+        writes: dict[str, list[WriteBack]] = {}
+        for row in transaction.rows(OF_ORDERS, {"order_ids": chunk}):
+            writes.setdefault(row.order_id, []).append(read_write_back(row))
         names: dict[str, list[str]] = {}
         for row in transaction.rows(_NAMES, {"order_ids": chunk}):
             names.setdefault(row.order_id, []).append(row.channel_order_id)
@@ -107,6 +113,7 @@ def described(
                 pushes.get(one, ()),
                 is_revealed=is_revealed,
             )
+            | {"write_backs": [_write_back(write) for write in writes.get(one, ())]}
             for one in chunk
             if one in loaded
         ]
@@ -158,6 +165,7 @@ def _order(order: StoredOrder, pushes: Iterable[ShipmentPush], *, is_revealed: b
         "shipping": amount(facts.shipping),
         "tax": amount(facts.tax),
         "discount": amount(facts.discount),
+        **_money(known),
         "fulfilled_by": facts.fulfilled_by,
         "shipping_service": facts.shipping_service,
         "test": bool(facts.is_test),
@@ -167,6 +175,38 @@ def _order(order: StoredOrder, pushes: Iterable[ShipmentPush], *, is_revealed: b
     if is_revealed:
         shown |= {"buyer": person(facts.buyer), "recipient": person(facts.recipient)}
     return shown
+
+
+def _money(known: KnownOrder) -> Json:
+    """What the buyer saw, and what of the total its parts do not explain, with its name."""
+    shown, found = known.facts.presentment_total, balance(known)
+    return {
+        "presentment_total": amount(shown),
+        "presentment_currency": shown.currency if shown else None,
+        "residual": amount(found.residual) if found else None,
+        "residual_reason": (found.name or None) if found else None,
+    }
+
+
+def _write_back(write: WriteBack) -> Json:
+    wish = write.wish
+    return {
+        "id": write.write_id,
+        "kind": str(write.kind),
+        "state": str(write.state),
+        "asked_at": when(write.asked_at),
+        "actor": write.actor,
+        "reason": wish.reason,
+        "lines": dict(wish.lines),
+        "amount": amount(wish.amount),
+        "currency": wish.amount.currency if wish.amount else None,
+        "shipment_id": wish.shipment_id or None,
+        "attempts": write.attempts,
+        "sent_at": when(write.sent_at),
+        "confirmed_at": when(write.confirmed_at),
+        "channel_refund_id": write.channel_refund_id or None,
+        "error": write.error,
+    }
 
 
 def _line(known: KnownLine, stored: StoredLine, counts: LineCounts) -> Json:

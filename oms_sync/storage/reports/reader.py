@@ -8,7 +8,16 @@ from oms_sync.sdk import Clock
 from oms_sync.storage import ledger
 from oms_sync.storage.connections import Database
 from oms_sync.storage.crypto import KeyRing
-from oms_sync.storage.reports import accounts, explain, inbox, orders, stock
+from oms_sync.storage.reports import (
+    accounts,
+    budgets,
+    certificates,
+    explain,
+    inbox,
+    orders,
+    stock,
+    upkeep,
+)
 
 LIMIT = 100
 LIMIT_MAX = 100_000
@@ -103,17 +112,42 @@ class Reports:
     def accounts(self) -> list[Answer]:
         """Every configured account with health and lag."""
         with self._database.read(is_repeatable=True) as transaction:
-            return accounts.account_rows(transaction, self._clock.now())
+            rows = accounts.account_rows(transaction, self._clock.now())
+            return budgets.add_drains(transaction, rows)
 
     def account(self, name: str) -> Answer:
         """One account with health and lag."""
         with self._database.read(is_repeatable=True) as transaction:
             return accounts.account_row(transaction, name, self._clock.now())
 
+    def calls(self, account: str, *, limit: int = LIMIT) -> list[Answer]:
+        """The last calls to the account's channel, newest first."""
+        with self._database.read() as transaction:
+            return budgets.call_rows(transaction, account, most=min(limit, LIMIT_MAX))
+
+    def upkeep(self, account: str) -> Answer:
+        """Alarms, gaps, subscriptions and reading of an account, also of one that never ran."""
+        with self._database.read(is_repeatable=True) as transaction:
+            return upkeep.upkeep_rows(transaction).get(account, upkeep.nothing_known())
+
     def counts(self) -> Answer:
         """The figures behind the gauges."""
         with self._database.read(is_repeatable=True) as transaction:
             return accounts.figures(transaction, self._clock.now())
+
+    def certificates(
+        self, account: str | None = None, *, day: str | None = None, limit: int = LIMIT
+    ) -> list[Answer]:
+        """Certificates and refusals, newest first, as they were signed."""
+        with self._database.read() as transaction:
+            return certificates.certificate_rows(
+                transaction, account=account, day=day, limit=min(limit, LIMIT_MAX)
+            )
+
+    def certificate_problems(self, signed: Answer) -> list[str]:
+        """What speaks against a certificate; empty when it is genuine and the ledger agrees."""
+        with self._database.read(is_repeatable=True) as transaction:
+            return certificates.problems_of(transaction, self._keys, signed)
 
     def verify_ledger(self) -> Answer:
         """Recompute every balance and the hash chain; names the first bad row."""

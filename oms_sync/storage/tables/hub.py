@@ -18,6 +18,8 @@ accounts = Table(
     Column("health", Text, nullable=False),
     Column("reason", Text, nullable=False),
     Column("token_expires_at", Instant),
+    #: ours minus the channel's, at the last look at the account
+    Column("clock_skew_seconds", BigInteger),
 )
 
 #: append-only: what the configuration said of an account, since when
@@ -56,6 +58,9 @@ feeds = Table(
     Column("drained_at", Instant),
     Column("next_at", Instant),
     Column("is_finished", Boolean, nullable=False),
+    #: orders read in the pass under way or last, and when its newest page was stored
+    Column("orders_read", BigInteger, nullable=False),
+    Column("page_at", Instant),
 )
 
 #: who runs what; a token grows with every new owner
@@ -78,9 +83,6 @@ wakes = Table(
 )
 
 #: one-off facts about this database, such as the fingerprints of its key ring
-#: begins the name of the fact that holds an account's call budget
-BUDGET = "budget "
-
 hub_facts = Table(
     "hub_facts",
     METADATA,

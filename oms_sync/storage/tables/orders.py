@@ -67,6 +67,7 @@ orders = Table(
         postgresql_where=_DUE,
     ),
     Index("ix_orders_placed_at", "placed_at"),
+    Index("ix_orders_account_imported_at", "account", "imported_at"),
     Index("ix_orders_state_ship_by", "state", "ship_by"),
     Index("ix_orders_subject_id", "subject_id"),
     Index("ix_orders_merged_into", "merged_into", sqlite_where=_MERGED, postgresql_where=_MERGED),

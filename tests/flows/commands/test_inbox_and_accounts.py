@@ -109,3 +109,19 @@ def test_a_preview_puts_the_largest_decrease_first():
     assert "unlinked" in actions["loose"]
     assert "uncounted" in actions["uncounted"]
     assert "looked at" in actions["unseen"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "percent", "would_change", "units_off"),
+    [
+        ([0, 0, 0, -3], 75.0, 1, 3),
+        ([2, -2, None], 0.0, 2, 4),
+        ([None, None], None, 0, 0),
+        ([], None, 0, 0),
+    ],
+)
+def test_a_preview_says_how_far_it_agrees(changes, percent, would_change, units_off):
+    stands = accounts.agreement([{"change": change} for change in changes])
+    assert (stands["percent"], stands["would_change"]) == (percent, would_change)
+    assert stands["units_off"] == units_off
+    assert stands["compared"] == stands["agreeing"] + stands["would_change"]

@@ -46,7 +46,49 @@ def upgrade() -> None:
         sa.Column("health", sa.Text(), nullable=False),
         sa.Column("reason", sa.Text(), nullable=False),
         sa.Column("token_expires_at", sa.BigInteger(), nullable=True),
+        sa.Column("clock_skew_seconds", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_accounts")),
+    )
+    op.create_table(
+        "alarms",
+        sa.Column("account", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("since", sa.BigInteger(), nullable=False),
+        sa.Column("raised_at", sa.BigInteger(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("account", "kind", name=op.f("pk_alarms")),
+    )
+    op.create_table(
+        "consents",
+        sa.Column("account", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("asked_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("account", name=op.f("pk_consents")),
+    )
+    op.create_table(
+        "gaps",
+        sa.Column(
+            "gap",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            autoincrement=True,
+            nullable=False,
+        ),
+        sa.Column("account", sa.Text(), nullable=False),
+        sa.Column("since", sa.BigInteger(), nullable=False),
+        sa.Column("until", sa.BigInteger(), nullable=False),
+        sa.Column("found_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("gap", name=op.f("pk_gaps")),
+        sa.UniqueConstraint("account", "since", name=op.f("uq_gaps_account_since")),
+    )
+    op.create_table(
+        "subscriptions",
+        sa.Column("account", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("target", sa.Text(), nullable=False),
+        sa.Column("seen_at", sa.BigInteger(), nullable=True),
+        sa.Column("heard_at", sa.BigInteger(), nullable=True),
+        sa.Column("is_unsure", sa.Boolean(), nullable=False),
+        sa.PrimaryKeyConstraint("account", "kind", name=op.f("pk_subscriptions")),
     )
     op.create_table(
         "feeds",
@@ -58,6 +100,8 @@ def upgrade() -> None:
         sa.Column("drained_at", sa.BigInteger(), nullable=True),
         sa.Column("next_at", sa.BigInteger(), nullable=True),
         sa.Column("is_finished", sa.Boolean(), nullable=False),
+        sa.Column("orders_read", sa.BigInteger(), nullable=False),
+        sa.Column("page_at", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("account", "feed", name=op.f("pk_feeds")),
     )
     op.create_table(
@@ -290,6 +334,9 @@ def upgrade() -> None:
         postgresql_where=sa.text("merged_into IS NOT NULL"),
     )
     op.create_index("ix_orders_placed_at", "orders", ["placed_at"], unique=False)
+    op.create_index(
+        "ix_orders_account_imported_at", "orders", ["account", "imported_at"], unique=False
+    )
     op.create_index(
         "ix_orders_reserve_due",
         "orders",
@@ -572,10 +619,151 @@ def upgrade() -> None:
         sqlite_where=sa.text("state IN ('waiting', 'sent')"),
         postgresql_where=sa.text("state IN ('waiting', 'sent')"),
     )
+    op.create_table(
+        "write_backs",
+        sa.Column("write_id", sa.Text(), nullable=False),
+        sa.Column("order_id", sa.Text(), nullable=False),
+        sa.Column("account", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("wish", sa.Text(), nullable=False),
+        sa.Column("asked_at", sa.BigInteger(), nullable=False),
+        sa.Column("actor", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("attempts", sa.BigInteger(), nullable=False),
+        sa.Column("turn", sa.BigInteger(), nullable=False),
+        sa.Column("next_at", sa.BigInteger(), nullable=False),
+        sa.Column("sent_at", sa.BigInteger(), nullable=True),
+        sa.Column("receipt", sa.Text(), nullable=False),
+        sa.Column("answered_at", sa.BigInteger(), nullable=True),
+        sa.Column("confirmed_at", sa.BigInteger(), nullable=True),
+        sa.Column("known_before", sa.Text(), nullable=True),
+        sa.Column("channel_refund_id", sa.Text(), nullable=False),
+        sa.Column("error", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["order_id"], ["orders.order_id"], name=op.f("fk_write_backs_order_id")
+        ),
+        sa.PrimaryKeyConstraint("write_id", name=op.f("pk_write_backs")),
+    )
+    op.create_index("ix_write_backs_order_id", "write_backs", ["order_id"], unique=False)
+    op.create_index(
+        "ix_write_backs_untold",
+        "write_backs",
+        ["account", "next_at"],
+        unique=False,
+        sqlite_where=sa.text("state IN ('waiting', 'sent')"),
+        postgresql_where=sa.text("state IN ('waiting', 'sent')"),
+    )
+    op.create_table(
+        "rate_buckets",
+        sa.Column("owner", sa.Text(), nullable=False),
+        sa.Column("operation", sa.Text(), nullable=False),
+        sa.Column("capacity", sa.Double(), nullable=False),
+        sa.Column("refill_per_second", sa.Double(), nullable=False),
+        sa.Column("available", sa.Double(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("spent", sa.Double(), nullable=False),
+        sa.Column("published_capacity", sa.Double(), nullable=True),
+        sa.Column("published_refill", sa.Double(), nullable=True),
+        sa.Column("learnt_at", sa.BigInteger(), nullable=True),
+        sa.Column("claims", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("owner", "operation", name=op.f("pk_rate_buckets")),
+    )
+    op.create_table(
+        "budget_owners",
+        sa.Column("account", sa.Text(), nullable=False),
+        sa.Column("owner", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("account", name=op.f("pk_budget_owners")),
+    )
+    op.create_table(
+        "write_costs",
+        sa.Column("account", sa.Text(), nullable=False),
+        sa.Column("operation", sa.Text(), nullable=False),
+        sa.Column("hour", sa.BigInteger(), nullable=False),
+        sa.Column("cost", sa.Double(), nullable=False),
+        sa.PrimaryKeyConstraint("account", "operation", "hour", name=op.f("pk_write_costs")),
+    )
+    op.create_table(
+        "channel_calls",
+        sa.Column("call", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("account", sa.Text(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("operation", sa.Text(), nullable=False),
+        sa.Column("duration_micros", sa.BigInteger(), nullable=False),
+        sa.Column("cost", sa.Double(), nullable=False),
+        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("request_id", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("call", name=op.f("pk_channel_calls")),
+    )
+    op.create_index(
+        "ix_channel_calls_account_call", "channel_calls", ["account", "call"], unique=False
+    )
+    op.create_table(
+        "order_lists",
+        sa.Column("list_id", sa.Text(), nullable=False),
+        sa.Column("account", sa.Text(), nullable=False),
+        sa.Column("day", sa.Text(), nullable=False),
+        sa.Column("since", sa.BigInteger(), nullable=False),
+        sa.Column("until", sa.BigInteger(), nullable=False),
+        sa.Column("owner", sa.Text(), nullable=False),
+        sa.Column("began_at", sa.BigInteger(), nullable=False),
+        sa.Column("cursor", sa.Text(), nullable=True),
+        sa.Column("pages", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("list_id", name=op.f("pk_order_lists")),
+    )
+    op.create_index("ix_order_lists_account", "order_lists", ["account"], unique=False)
+    op.create_table(
+        "listed_orders",
+        sa.Column("list_id", sa.Text(), nullable=False),
+        sa.Column("channel_order_id", sa.Text(), nullable=False),
+        sa.Column("order_id", sa.Text(), nullable=True),
+        sa.Column("standing", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("differences", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["list_id"], ["order_lists.list_id"], name=op.f("fk_listed_orders_list_id")
+        ),
+        sa.PrimaryKeyConstraint("list_id", "channel_order_id", name=op.f("pk_listed_orders")),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "certificates",
+        sa.Column("number", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("account", sa.Text(), nullable=False),
+        sa.Column("day", sa.Text(), nullable=False),
+        sa.Column("attempt", sa.BigInteger(), nullable=False),
+        sa.Column("outcome", sa.Text(), nullable=False),
+        sa.Column("issued_at", sa.BigInteger(), nullable=False),
+        sa.Column("next_at", sa.BigInteger(), nullable=True),
+        sa.Column("document", sa.Text(), nullable=False),
+        sa.Column("signature", sa.Text(), nullable=False),
+        sa.CheckConstraint(
+            "outcome IN ('issued', 'refused')", name=op.f("ck_certificates_outcome")
+        ),
+        sa.PrimaryKeyConstraint("number", name=op.f("pk_certificates")),
+    )
+    op.create_index(
+        "ix_certificates_account_number", "certificates", ["account", "number"], unique=False
+    )
+    op.create_index(
+        "uq_certificates_attempt",
+        "certificates",
+        ["account", "day", "attempt"],
+        unique=True,
+        sqlite_where=sa.text("attempt > 0"),
+        postgresql_where=sa.text("attempt > 0"),
+    )
 
 
 def downgrade() -> None:
     for table in (
+        "listed_orders",
+        "order_lists",
+        "certificates",
+        "channel_calls",
+        "write_costs",
+        "budget_owners",
+        "rate_buckets",
+        "write_backs",
         "shipment_pushes",
         "reservations",
         "stock_levels",
@@ -599,6 +787,10 @@ def downgrade() -> None:
         "inbox_messages",
         "hub_facts",
         "feeds",
+        "subscriptions",
+        "gaps",
+        "consents",
+        "alarms",
         "accounts",
         "account_tokens",
         "account_policies",

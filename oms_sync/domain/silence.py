@@ -1,0 +1,166 @@
+"""When an account is too quiet: pure judgement over what was last heard of it and when.
+
+Silence is named, never guessed at: each kind says since when, and what it means.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final
+
+#: orders not read for so long, or for so many poll periods
+NOT_READ_SECONDS: Final = 600.0
+NOT_READ_PERIODS: Final = 5
+#: from this share of the channel's horizon on, what we missed is about to be lost
+HISTORY_ENDS_SHARE: Final = 0.5
+#: new orders nobody announced: so many, the first of them so old
+UNANNOUNCED_ORDERS: Final = 3
+UNANNOUNCED_SECONDS: Final = 900.0
+NOT_PUSHED_SECONDS: Final = 1_800.0
+NOT_RECONCILED_SECONDS: Final = 3_600.0
+NOT_RECONCILED_PERIODS: Final = 3
+
+
+class SilenceKind(StrEnum):
+    """What is missing."""
+
+    #: no poll of orders came to its end
+    NOT_READ = "not_read"
+    #: and what was not read is soon older than the channel shows
+    HISTORY_ENDS = "history_ends"
+    NO_ORDERS = "no_orders"
+    #: polls find orders that neither webhook nor queue announced
+    UNANNOUNCED = "unannounced"
+    #: listings wait, and the channel has taken no quantity
+    NOT_PUSHED = "not_pushed"
+    #: orders and quantities were not compared
+    NOT_RECONCILED = "not_reconciled"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """What is ordinary for an account."""
+
+    poll_seconds: float
+    reconcile_seconds: float
+    #: so long without an order is a silence; None where that is ordinary
+    silence_hours: float | None
+    order_horizon_days: float
+    reads_orders: bool
+    pushes_stock: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pulse:
+    """What was last heard of an account."""
+
+    first_connected_at: datetime
+    #: everything visible at that time is stored
+    read_at: datetime | None = None
+    #: when the newest page of orders was stored, within a pass under way too
+    page_at: datetime | None = None
+    swept_at: datetime | None = None
+    last_order_at: datetime | None = None
+    #: orders placed and taken in since the channel last announced one, the oldest few; none
+    #: where the channel announces nothing
+    unannounced: Sequence[datetime] = ()
+    #: listings have wanted a push since then, and no quantity was confirmed since
+    unpushed_since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Silence:
+    """One silence: since when, and in words."""
+
+    since: datetime
+    reason: str
+
+
+def silences(pulse: Pulse, pace: Pace, *, now: datetime) -> Mapping[SilenceKind, Silence]:
+    """Every silence of the account at this instant."""
+    found: dict[SilenceKind, Silence] = {}
+    if pace.reads_orders:
+        _judge_reading(found, pulse, pace, now)
+        _judge_orders(found, pulse, pace, now)
+        _judge_sweep(found, pulse, pace, now)
+    if pace.pushes_stock and pulse.unpushed_since is not None:
+        since = pulse.unpushed_since
+        if _is_over(since, NOT_PUSHED_SECONDS, now):
+            reason = "listings wait to be pushed, and the channel has taken no quantity since"
+            found[SilenceKind.NOT_PUSHED] = Silence(since=since, reason=reason)
+    return found
+
+
+def history_left(pulse: Pulse, pace: Pace, *, now: datetime) -> timedelta:
+    """How long the channel still shows everything not yet read; negative once some is lost."""
+    return _known_until(pulse) + timedelta(days=pace.order_horizon_days) - now
+
+
+def lost_stretch(
+    read_at: datetime, *, page_at: datetime | None, horizon_days: float, now: datetime
+) -> tuple[datetime, datetime] | None:
+    """From when to when the channel shows our missing orders no more; None where nothing is lost.
+
+    A pass that goes on was judged when it began: only one left alone for long is judged anew.
+    """
+    oldest_shown = now - timedelta(days=horizon_days)
+    if read_at >= oldest_shown:
+        return None
+    if page_at is not None and not _is_over(page_at, NOT_READ_SECONDS, now):
+        return None
+    return read_at, oldest_shown
+
+
+def _known_until(pulse: Pulse) -> datetime:
+    return pulse.read_at or pulse.first_connected_at
+
+
+def _judge_reading(
+    found: dict[SilenceKind, Silence], pulse: Pulse, pace: Pace, now: datetime
+) -> None:
+    since = max(_known_until(pulse), pulse.page_at or pulse.first_connected_at)
+    limit = max(NOT_READ_SECONDS, NOT_READ_PERIODS * pace.poll_seconds)
+    if not _is_over(since, limit, now):
+        return
+    reason = "no poll of orders has succeeded since"
+    found[SilenceKind.NOT_READ] = Silence(since=since, reason=reason)
+    left = history_left(pulse, pace, now=now)
+    if left < timedelta(days=pace.order_horizon_days * (1 - HISTORY_ENDS_SHARE)):
+        found[SilenceKind.HISTORY_ENDS] = Silence(since=since, reason=_left_in_words(left))
+
+
+def _left_in_words(left: timedelta) -> str:
+    if left <= timedelta(0):
+        return "the channel no longer shows all that was missed: some of it is lost for good"
+    hours = int(left.total_seconds() // 3600)
+    return f"in {hours // 24} days {hours % 24} hours the channel begins to show less than we miss"
+
+
+def _judge_orders(
+    found: dict[SilenceKind, Silence], pulse: Pulse, pace: Pace, now: datetime
+) -> None:
+    since = pulse.last_order_at or pulse.first_connected_at
+    hours = pace.silence_hours
+    if hours is not None and _is_over(since, hours * 3600, now):
+        reason = f"no order for more than {hours:g} hours, which silence_hours says is odd"
+        found[SilenceKind.NO_ORDERS] = Silence(since=since, reason=reason)
+    first = pulse.unannounced[0] if pulse.unannounced else now
+    is_many = len(pulse.unannounced) >= UNANNOUNCED_ORDERS
+    if is_many and _is_over(first, UNANNOUNCED_SECONDS, now):
+        reason = "polls find new orders, and the channel has announced none of them since"
+        found[SilenceKind.UNANNOUNCED] = Silence(since=first, reason=reason)
+
+
+def _judge_sweep(
+    found: dict[SilenceKind, Silence], pulse: Pulse, pace: Pace, now: datetime
+) -> None:
+    since = pulse.swept_at or pulse.first_connected_at
+    limit = max(NOT_RECONCILED_SECONDS, NOT_RECONCILED_PERIODS * pace.reconcile_seconds)
+    if _is_over(since, limit, now):
+        reason = "the channel's orders have not been compared with ours since"
+        found[SilenceKind.NOT_RECONCILED] = Silence(since=since, reason=reason)
+
+
+def _is_over(since: datetime, seconds: float, now: datetime) -> bool:
+    return now - since > timedelta(seconds=seconds)

@@ -1,0 +1,320 @@
+"""What an order shall change → channel: look, send, follow, read back, confirmed or refused.
+
+Stored before it is sent, and marked as sent before the call, so that whatever becomes of the
+answer the next turn looks first. What must not happen twice waits out a lost answer.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Final
+
+import structlog
+
+from oms_sync.domain.errors import DomainError
+from oms_sync.domain.events import Event
+from oms_sync.domain.write_back import WriteBack, WriteKind, WriteState, requested_lines
+from oms_sync.flows.cancelling import Ask, begin, end, open_units
+from oms_sync.flows.ports import FlowContext, FlowReport, UnitOfWork
+from oms_sync.flows.records import StoredOrder
+from oms_sync.flows.write_looks import NOT_SHOWN, Look, is_unsettled, look
+from oms_sync.sdk import (
+    Bug,
+    Capability,
+    FixAccount,
+    FixData,
+    OutcomeUnknown,
+    Rejected,
+    RetryLater,
+)
+
+log = structlog.get_logger(__name__)
+
+BATCH_MAX: Final = 50
+REFUSALS_MAX: Final = 3
+ACCEPTED_MAX: Final = 50
+MERGES_MAX: Final = 10
+WAIT_SECONDS: Final = 1.0
+WAIT_SECONDS_MAX: Final = 1800.0
+#: what each kind needs of the connector
+NEEDS: Final[Mapping[WriteKind, Capability]] = {
+    WriteKind.CANCEL: Capability.CANCEL_ORDERS,
+    WriteKind.REFUND: Capability.REFUND_ORDERS,
+    WriteKind.HOLD: Capability.HOLD_ORDERS,
+    WriteKind.RELEASE: Capability.HOLD_ORDERS,
+    WriteKind.CORRECT: Capability.CORRECT_TRACKING,
+}
+
+
+def run(context: FlowContext) -> FlowReport:
+    """Tell the channel everything that is due."""
+    if context.account.mode != "live":
+        return FlowReport()
+    accepted = _accept(context)
+    writes = _claim(context)
+    for index, write in enumerate(writes):
+        if context.is_stopping():
+            _hand_back(context, writes[index:])
+            break
+        try:
+            _advance(context, write)
+        except (RetryLater, FixAccount):
+            # The account is in trouble, not this order: give the rest back and let it be known.
+            _hand_back(context, writes[index:])
+            raise
+        except (FixData, Bug, DomainError) as error:
+            log.warning(
+                "write_back.failed",
+                account=context.account.name,
+                order=write.order_id,
+                kind=write.kind.value,
+                reason=str(error),
+            )
+            _put_off(context, write, str(error))
+    is_more = BATCH_MAX in (len(writes), accepted)
+    return FlowReport(done=len(writes) + accepted, is_more=is_more, next_at=_next_at(context))
+
+
+def _accept(context: FlowContext) -> int:
+    """Turn buyers' requests into cancellations, where the policy says so."""
+    manifest, account = context.manifest, context.account
+    can = Capability.CANCEL_ORDERS in manifest.capabilities
+    if account.cancellation_requests != "accept" or not can:
+        return 0
+    with context.open_work() as work:
+        ids = work.write_backs.orders_asking(account.name, ACCEPTED_MAX)
+        begun = [
+            _cancel_requested(context, work, order)
+            for order in (work.orders.lock(ids) if ids else {}).values()
+        ]
+        if any(begun):
+            work.commit()
+    return sum(begun)
+
+
+def _cancel_requested(context: FlowContext, work: UnitOfWork, order: StoredOrder) -> bool:
+    asked = requested_lines(hold.code for hold in order.holds)
+    tried = [
+        one
+        for one in work.write_backs.of_orders([order.order_id])
+        if one.kind is WriteKind.CANCEL and one.state is not WriteState.CONFIRMED
+    ]
+    if asked is None or tried:
+        return False
+    possible = open_units(order)
+    units = {line_id: one for line_id, one in possible.items() if not asked or line_id in asked}
+    if not units or not (context.manifest.cancels_lines or units == possible):
+        return False  # it stays held, for somebody to look at
+    now = context.clock.now()
+    ask = Ask(write_id=context.ids.new(), at=now, actor="hub", reason="buyer")
+    held, write = begin(order, units, ask)
+    work.write_backs.add(write)
+    work.orders.save([held])
+    work.timeline.add([_event(context, "order.cancellation_accepted", write, "")])
+    return True
+
+
+def _claim(context: FlowContext) -> list[WriteBack]:
+    """Take what is due; should we never come back, it is due again after a while."""
+    now = context.clock.now()
+    with context.open_work() as work:
+        claimed = [
+            replace(
+                one,
+                attempts=one.attempts + 1,
+                turn=one.turn + 1,
+                next_at=now + timedelta(seconds=_wait(one.attempts + 1)),
+            )
+            for one in work.write_backs.lock_due(context.account.name, at=now, limit=BATCH_MAX)
+        ]
+        if claimed:
+            work.write_backs.save(claimed)
+            work.commit()
+    return sorted(claimed, key=lambda one: (one.asked_at, one.write_id))
+
+
+def _hand_back(context: FlowContext, writes: list[WriteBack]) -> None:
+    """Make them due again; a try that never was a try does not count."""
+    now = context.clock.now()
+    with context.open_work() as work:
+        ours = [one for write in writes if (one := _ours(work, write))]
+        work.write_backs.save(
+            [replace(one, attempts=one.attempts - 1, next_at=now) for one in ours]
+        )
+        work.commit()
+
+
+def _put_off(context: FlowContext, write: WriteBack, reason: str) -> None:
+    """Leave it for its next turn with whatever it got to."""
+    with context.open_work() as work:
+        present = _ours(work, write)
+        if present is not None:
+            work.write_backs.save([replace(present, error=reason)])
+            work.commit()
+
+
+def _ours(work: UnitOfWork, write: WriteBack) -> WriteBack | None:
+    """The row as it is now, with what was learnt since; None when it is somebody else's turn."""
+    present = work.write_backs.lock(write.write_id)
+    return present if present is not None and present.turn == write.turn else None
+
+
+def _advance(context: FlowContext, write: WriteBack) -> None:
+    """One write-back, as far as it goes this turn."""
+    if NEEDS[write.kind] not in context.manifest.capabilities:
+        _end(context, write, WriteState.REFUSED, f"the connector cannot {write.kind} any more")
+        return
+    if write.receipt and write.answered_at is None:
+        followed = _follow(context, write)
+        if followed is None:
+            return
+        write = followed
+    found = look(context, _order(context, write), write)
+    if found.refusal:
+        _end(context, found.write, WriteState.REFUSED, found.refusal)
+    elif found.is_done:
+        _end(context, found.write, WriteState.CONFIRMED)
+    elif found.waits_for or found.send is None or write.answered_at is not None:
+        _retry(context, found.write, found.waits_for or NOT_SHOWN, after=found.wait_seconds)
+    elif not found.is_repeatable and is_unsettled(context, write):
+        _retry(context, found.write, "an answer was lost; it is looked for before a second try")
+    else:
+        _send(context, write, found)
+
+
+def _follow(context: FlowContext, write: WriteBack) -> WriteBack | None:
+    """The write-back once the channel has decided for it; None while there is nothing to do."""
+    try:
+        is_decided = context.session.follow_write(write.receipt)
+    except Rejected as error:
+        _end(context, write, WriteState.REFUSED, str(error))
+        return None
+    if not is_decided:
+        _retry(context, write, "the channel has not decided yet")
+        return None
+    return replace(write, answered_at=context.clock.now())
+
+
+def _order(context: FlowContext, write: WriteBack) -> StoredOrder:
+    """The order that has the lines now."""
+    order_id = write.order_id
+    with context.open_work() as work:
+        for _ in range(MERGES_MAX):
+            order = work.orders.load([order_id])[order_id]
+            if order.merged_into is None:
+                return order
+            order_id = order.merged_into
+    raise Bug(f"order {write.order_id} was merged more than {MERGES_MAX} times")
+
+
+def _send(context: FlowContext, before: WriteBack, found: Look) -> None:
+    """Say in the database that it is being sent, send it, and note what became of it."""
+    write = replace(found.write, state=WriteState.SENT, sent_at=context.clock.now())
+    assert found.send is not None, "there is something to send"
+    with context.open_work() as work:
+        if _ours(work, write) is None:
+            return
+        work.write_backs.save([write])
+        work.commit()
+    try:
+        receipt = found.send()
+    except OutcomeUnknown as error:
+        _retry(context, write, str(error))
+    except Rejected as error:
+        # Nothing happened, so the send does not count; refusals can be passing.
+        write = replace(write, sent_at=before.sent_at)
+        if write.attempts < REFUSALS_MAX:
+            _retry(context, write, str(error))
+        else:
+            _end(context, write, WriteState.REFUSED, str(error))
+    except (RetryLater, FixAccount, FixData) as error:
+        _retry(context, replace(write, sent_at=before.sent_at), str(error))
+        raise
+    else:
+        _taken(context, write, receipt)
+
+
+def _taken(context: FlowContext, write: WriteBack, receipt: str | None) -> None:
+    """The channel took it: it shows at once, or it is followed by its receipt."""
+    if receipt is not None:
+        _retry(context, replace(write, receipt=receipt), "the channel has not decided yet")
+        return
+    taken = replace(write, answered_at=context.clock.now())
+    with context.open_work() as work:
+        work.write_backs.save([taken])
+        work.commit()
+    _advance(context, taken)
+
+
+def _end(context: FlowContext, write: WriteBack, state: WriteState, reason: str = "") -> None:
+    """Confirmed or refused: it is over, and what waited for it goes on."""
+    now, account = context.clock.now(), context.account.name
+    confirmed_at = now if state is WriteState.CONFIRMED else None
+    over = replace(write, state=state, error=reason, confirmed_at=confirmed_at)
+    order_id = _order(context, write).order_id
+    with context.open_work() as work:
+        order = work.orders.lock([order_id])
+        if _ours(work, write) is None:
+            return
+        work.write_backs.save([over])
+        if write.kind is WriteKind.CANCEL:
+            work.orders.save([end(one) for one in order.values()])
+            work.wake("reserve", account)
+        if write.kind in (WriteKind.REFUND, WriteKind.HOLD, WriteKind.RELEASE):
+            ids = [one.known.ref.channel_order_id for one in order.values()]
+            work.rereads.arm(account, ids, at=now)
+            work.wake("ingest", account)
+        work.timeline.add([_event(context, f"write_back.{state}", write, reason)])
+        work.commit()
+    _log(account, over)
+
+
+def _log(account: str, write: WriteBack) -> None:
+    if write.state is WriteState.CONFIRMED:
+        log.info(
+            "write_back.confirmed", account=account, order=write.order_id, kind=write.kind.value
+        )
+        return
+    log.error(
+        "write_back.refused",
+        account=account,
+        order=write.order_id,
+        kind=write.kind.value,
+        reason=write.error,
+    )
+
+
+def _retry(
+    context: FlowContext, write: WriteBack, reason: str, *, after: float | None = None
+) -> None:
+    if after is not None:
+        write = replace(write, next_at=context.clock.now() + timedelta(seconds=after))
+    with context.open_work() as work:
+        work.write_backs.save([replace(write, error=reason)])
+        work.commit()
+
+
+def _event(context: FlowContext, name: str, write: WriteBack, reason: str) -> Event:
+    amount = write.wish.amount
+    return Event(
+        name=name,
+        at=context.clock.now(),
+        actor="hub",
+        order_id=write.order_id,
+        account=context.account.name,
+        detail={
+            "kind": write.kind.value,
+            "units": sum(write.wish.lines.values()) or None,
+            "amount": f"{amount.text()} {amount.currency}" if amount else None,
+            "reason": reason or None,
+        },
+    )
+
+
+def _wait(attempts: int) -> float:
+    return min(WAIT_SECONDS * 2.0 ** min(attempts, 12), WAIT_SECONDS_MAX)
+
+
+def _next_at(context: FlowContext) -> datetime | None:
+    with context.open_work() as work:
+        return work.write_backs.next_at(context.account.name)
