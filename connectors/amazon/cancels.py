@@ -12,7 +12,7 @@ from connectors.amazon.client import Client
 from connectors.amazon.faults import NotFound
 from connectors.amazon.orders import DECISION, OrderReader
 from connectors.amazon.render import adjustment_id, reason_code
-from connectors.amazon.writes import ACCEPTED, OrderFeeds
+from connectors.amazon.writes import ACCEPTED, DOUBTFUL, OrderFeeds
 from oms_sync import sdk
 
 #: an accepted cancellation that does not show after so long may be sent once more
@@ -32,6 +32,7 @@ class CancelDesk:
     ) -> None:
         self._client, self._orders, self._feeds = client, orders, feeds
         self._clock, self._tables = request.clock, request.tables
+        self._is_older = request.settings.orders_api == "v0"
 
     def cancel(self, cancellation: sdk.OutgoingCancellation) -> str | None:
         """See `CancelOrders.cancel_order`; the receipt is the feed's id."""
@@ -46,8 +47,13 @@ class CancelDesk:
         if not wanted:
             return None  # nothing of it is open any more
         _check(order)
-        self._renew(key)
         is_whole = not shipped and wanted == {line: units for line, units in left.items() if units}
+        if self._is_older and not is_whole:
+            raise sdk.Rejected(
+                "the older API never shows cancelled units of an order that goes on: cancel them "
+                "in Seller Central, or take orders_api: v0 out of the settings"
+            )
+        self._renew(key)
         kind = documents.ORDER_CANCELLED if is_whole else documents.ORDER_ADJUSTED
         if is_whole:
             code = reason_code(self._tables["cancellation_reasons"], cancellation.reason)
@@ -75,9 +81,9 @@ class CancelDesk:
         )
 
     def _renew(self, key: str) -> None:
-        """Let a feed be made anew where an accepted one shows nothing for long."""
+        """Let a feed be made anew where one that may have done it shows nothing for long."""
         note = self._feeds.note_of(key)
-        if note is None or note.verdict != ACCEPTED:
+        if note is None or note.verdict not in (ACCEPTED, DOUBTFUL):
             return
         if (self._clock.now() - note.noted_at).total_seconds() >= RESEND_SECONDS:
             self._feeds.forget(key)

@@ -54,7 +54,7 @@ def _with_pool(
     for sku, listing in found.items():
         if sku in pool and sku in held:
             warning = f"{listing.warning}; {pool[sku]} can be sold there"
-            yield replace(listing, quantity=pool[sku], warning=warning)
+            yield replace(listing, channel_pool=pool[sku], warning=warning)
         else:
             yield replace(listing, warning=listing.warning + note) if sku in held else listing
 

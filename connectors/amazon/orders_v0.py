@@ -138,10 +138,12 @@ def _fulfilment(order: Mapping[str, Any], status: str) -> dict[str, Any]:
 
 def _line(line: Mapping[str, Any], status: str) -> dict[str, Any]:
     ordered, shipped = line["QuantityOrdered"], line.get("QuantityShipped") or 0
+    is_gone = status == "CANCELLED" and not ordered
     product = {"sellerSku": line.get("SellerSKU"), "title": line.get("Title")}
     made: dict[str, Any] = {
         "orderItemId": line["OrderItemId"],
-        "quantityOrdered": ordered,
+        # Of a cancelled order v0 says nothing was ordered: what is known of that stays true.
+        "quantityOrdered": None if is_gone else ordered,
         "product": product,
         "fulfillment": {
             "quantityFulfilled": shipped,

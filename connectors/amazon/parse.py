@@ -59,7 +59,8 @@ def _read(
 
 
 def _line(line: Mapping[str, Any], status: str | None) -> sdk.LineSight:
-    product, ordered = line["product"], _units(line["quantityOrdered"])
+    product, told = line["product"], line["quantityOrdered"]
+    ordered = 0 if told is None else _units(told)
     progress = line.get("fulfillment") or {}
     done, left = progress.get("quantityFulfilled"), progress.get("quantityUnfulfilled")
     if done is None and status == "SHIPPED":
@@ -72,8 +73,8 @@ def _line(line: Mapping[str, Any], status: str | None) -> sdk.LineSight:
         channel_listing_id=sku,
         channel_sku=sku,
         title=product.get("title"),
-        quantity_ordered=ordered,
-        quantity_cancelled=_cancelled(line, status, ordered, done, left),
+        quantity_ordered=None if told is None else ordered,
+        quantity_cancelled=None if told is None else _cancelled(line, status, ordered, done, left),
         quantity_shipped=None if done is None else _units(done),
         unit_price=_money(price),
         # A pre-order is sold from what is still to come: it takes nothing from the shelf.
@@ -116,6 +117,7 @@ def _facts(
         ship_by=_time(window.get("latestDateTime")),
         fulfilled_by=_FULFILLED_BY.get(str(fulfilment.get("fulfilledBy"))),
         shipping_service=_look_up(tables, "services", fulfilment.get("fulfillmentServiceLevel")),
+        channel_programmes=tuple(each for each in URGENT if each in (order.get("programs") or ())),
         buyer=_buyer(order.get("buyer")),
         recipient=_recipient(recipient),
         channel_holds=_holds(order, status) if is_complete and "CANCELLATION" in included else None,
@@ -127,16 +129,13 @@ def _facts(
 
 
 def _status_words(order: Mapping[str, Any], status: str | None, tables: Tables) -> str | None:
-    """The status for people: with who cancelled, or the programmes that make it urgent."""
-    # What Amazon ships itself is its own hurry.
-    is_ours = (order.get("fulfillment") or {}).get("fulfilledBy") == "MERCHANT"
-    words = [each for each in URGENT if is_ours and each in (order.get("programs") or ())]
+    """The status for people: with who cancelled."""
     for line in order["orderItems"]:
         executed = (line.get("cancellation") or {}).get("cancellationExecution") or {}
         reason = _look_up(tables, "cancel_reasons", executed.get("cancelledBy"))
         if status == "CANCELLED" and reason:
             return f"{status} ({reason})"
-    return f"{status} ({', '.join(words)})" if status and words else status
+    return status
 
 
 def _holds(order: Mapping[str, Any], status: str | None) -> tuple[str, ...]:

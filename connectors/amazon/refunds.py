@@ -14,7 +14,7 @@ from connectors.amazon.client import Client
 from connectors.amazon.faults import Denied, NotFound
 from connectors.amazon.orders import OrderReader
 from connectors.amazon.render import adjustment_id, reason_code, refund_parts
-from connectors.amazon.writes import ACCEPTED, Note, OrderFeeds
+from connectors.amazon.writes import ACCEPTED, DOUBTFUL, REFUSED, Note, OrderFeeds
 from oms_sync import sdk
 from oms_sync.sdk.strict_json import moment
 
@@ -22,7 +22,7 @@ INCLUDED: Final = ("FULFILLMENT", "PROCEEDS")
 PATH: Final = "/finances/v0/orders/{}/financialEvents"
 PAGES_MAX: Final = 20
 #: an event dated a little before our note is still its own
-EARLY: Final = timedelta(minutes=10)
+EARLY: Final = timedelta(minutes=1)
 TAX: Final = "Tax"
 
 
@@ -37,7 +37,7 @@ class RefundDesk:
         request: sdk.OpenRequest,
     ) -> None:
         self._client, self._orders, self._feeds = client, orders, feeds
-        self._tables = request.tables
+        self._tables, self._clock = request.tables, request.clock
         #: the application lacks the role to read financial events
         self.is_blind = False
 
@@ -77,12 +77,16 @@ class RefundDesk:
     def read(self, order_id: str) -> tuple[sdk.ChannelRefund, ...]:
         """Every refund Amazon shows, and those of ours it has accepted and not shown yet."""
         shown = [_refund(event) for event in self._events(order_id)]
-        notes = [
+        noted = [
             self._feeds.settled(note) for note in self._feeds.notes_of(order_id) if note.amount
         ]
+        # One whose feed was never made has nothing in the books.
+        notes = [note for note in noted if note.feed_id or note.verdict == DOUBTFUL]
+        notes = [note for note in notes if note.verdict != REFUSED]
+        early = self._client.now() - self._clock.now() - EARLY
         found: list[sdk.ChannelRefund] = []
         for refund, tax in sorted(shown, key=lambda each: each[0].at):
-            note = next((one for one in notes if _is_it(one, refund, tax)), None)
+            note = next((one for one in notes if _is_it(one, refund, tax, early)), None)
             if note is not None:
                 notes.remove(note)
             found.append(_keyed(refund, note))
@@ -143,9 +147,9 @@ def _back(charges: Iterable[Mapping[str, Any]], currency: str) -> sdk.Money:
     return sdk.Money(-sum(amounts, Decimal(0)), currency)
 
 
-def _is_it(note: Note, refund: sdk.ChannelRefund, tax: sdk.Money) -> bool:
+def _is_it(note: Note, refund: sdk.ChannelRefund, tax: sdk.Money, early: timedelta) -> bool:
     asked = sdk.Money(Decimal(note.amount), note.currency)
-    return refund.at >= note.noted_at - EARLY and asked in (refund.amount, refund.amount - tax)
+    return refund.at >= note.noted_at + early and asked in (refund.amount, refund.amount - tax)
 
 
 def _keyed(refund: sdk.ChannelRefund, note: Note | None) -> sdk.ChannelRefund:

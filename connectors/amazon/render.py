@@ -243,11 +243,21 @@ def refund_parts(refund: OutgoingRefund, order: Mapping[str, Any]) -> dict[str, 
     if rest.amount < 0 or refund.amount.amount <= 0:
         raise Rejected("not refunded: the amount is not the sum of its parts, or nothing")
     lines = sorted(order["orderItems"], key=lambda each: each["orderItemId"] not in refund.lines)
-    _spread(principal, rest, lines, "ITEM")
+    rest = _spread(principal, rest, lines, "ITEM")
     postage: dict[str, Money] = {}
-    _spread(postage, shipping, lines, "SHIPPING")
+    beyond = _spread(postage, shipping, lines, "SHIPPING")
+    wrapping: dict[str, Money] = {}
+    if not refund.lines:
+        rest = _spread(postage, rest, lines, "SHIPPING")
+        rest = _spread(wrapping, rest, lines, "GIFT_WRAP")
+        taxes = sum((_cost(line, "TAX", currency) for line in lines), zero)
+        rest = zero if rest == taxes else rest  # with all the goods Amazon gives back all their tax
+    # More than anybody paid is Amazon's to refuse.
+    first = lines[0]["orderItemId"]
+    principal[first] = principal.get(first, zero) + rest
+    postage[first] = postage.get(first, zero) + beyond
     found: dict[str, dict[str, Money]] = {}
-    for name, amounts in (("Principal", principal), ("Shipping", postage)):
+    for name, amounts in (("Principal", principal), ("Shipping", postage), ("GiftWrap", wrapping)):
         for line, money in amounts.items():
             if money.amount:
                 found.setdefault(line, {})[name] = money
@@ -256,8 +266,8 @@ def refund_parts(refund: OutgoingRefund, order: Mapping[str, Any]) -> dict[str, 
 
 def _spread(
     given: dict[str, Money], rest: Money, lines: Sequence[Mapping[str, Any]], kind: str
-) -> None:
-    """Add `rest` to the lines that have room; what finds none goes to the first."""
+) -> Money:
+    """Add `rest` to the lines that have room; answers what finds none."""
     zero = Money.zero(rest.currency)
     for line in lines:
         name = line["orderItemId"]
@@ -266,9 +276,7 @@ def _spread(
         if part.amount > 0:
             given[name] = given.get(name, zero) + part
             rest -= part
-    if rest.amount > 0:
-        name = lines[0]["orderItemId"]
-        given[name] = given.get(name, zero) + rest
+    return rest
 
 
 def _cost(line: Mapping[str, Any], kind: str, currency: str) -> Money:

@@ -1,13 +1,14 @@
 """An opened Amazon account: joins reading, writing and translation behind the capabilities."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
 from connectors.amazon import account
 from connectors.amazon.cancels import CancelDesk
 from connectors.amazon.client import Client
-from connectors.amazon.listings import read_listings
+from connectors.amazon.faults import Denied
+from connectors.amazon.listings import read_listings, read_pool
 from connectors.amazon.orders import OrderReader
 from connectors.amazon.parse import parse_order
 from connectors.amazon.queue import Queue
@@ -96,6 +97,13 @@ class AmazonSession:
     def read_listings(self, cursor: str | None) -> sdk.ListingPage:
         with understood("Amazon"):
             return read_listings(self._client)
+
+    def read_pools(self) -> Mapping[str, int] | None:
+        with understood("Amazon"):
+            try:
+                return read_pool(self._client)
+            except Denied:  # discovery names the role
+                return None
 
     def read_stock(self, channel_listing_ids: Sequence[str]) -> sdk.StockReading:
         with understood("Amazon"):

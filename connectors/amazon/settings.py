@@ -14,7 +14,11 @@ class QueueSettings(BaseModel):
 
     queue_url: str = Field(min_length=1)
     #: the queue's name for Amazon; made of `queue_url` and `aws_region` where that is AWS's own
-    queue_arn: str | None = Field(default=None, pattern=r"^arn:aws[a-z-]*:sqs:\S+:\S+:\S+$")
+    queue_arn: str | None = Field(
+        default=None,
+        pattern=r"^arn:aws[a-z-]*:sqs:\S+:\S+:\S+$",
+        description="the queue's ARN, such as arn:aws:sqs:us-east-1:123456789012:NAME",
+    )
     #: another address for SQS than Amazon's own
     endpoint_url: str | None = None
     aws_region: str = Field(min_length=1)
@@ -31,14 +35,21 @@ class AmazonSettings(BaseModel):
     #: where the seller sells, the main marketplace first; quantities are one per region
     marketplace_ids: tuple[str, ...] = Field(min_length=1, max_length=50)
     #: the merchant token
-    seller_id: str = Field(pattern="^[A-Z0-9]{5,30}$")
+    seller_id: str = Field(
+        pattern="^[A-Z0-9]{5,30}$",
+        description="the merchant token, 5 to 30 capital letters and digits, such as A1EXAMPLE2345",
+    )
     lwa_client_id: str = Field(min_length=1)
     lwa_client_secret: SecretStr
     #: what the seller's authorisation gave, one per seller and region; without one the account
     #: waits for `oms-sync accounts authorize`
     refresh_token: SecretStr | None = None
     #: the application's own id at Amazon, for authorising by command
-    application_id: str | None = Field(default=None, pattern=r"^amzn1\.")
+    application_id: str | None = Field(
+        default=None,
+        pattern=r"^amzn1\.",
+        description="the application's id, which begins with amzn1.sp.solution.",
+    )
     #: where Amazon sends the owner's browser afterwards; the application's first where unsaid
     redirect_uri: str | None = None
     #: the application is a draft: Amazon wants to be told so

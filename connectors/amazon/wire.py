@@ -93,6 +93,9 @@ class Wire(httpx.BaseTransport):
             response = self._inner.handle_request(request)
             try:
                 body = self._read(response, call, until)
+            except BadPayload as error:
+                # Unreadable is unanswered: a write may have been done.
+                raise (lost(str(error), is_write=True) if call.is_write else error) from None
             finally:
                 response.close()
         except httpx.TransportError as error:

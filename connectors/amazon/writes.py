@@ -23,8 +23,13 @@ NOTE_DAYS: Final = 60
 #: a feed just made may not be listed at once
 UNLISTED_SECONDS: Final = 60.0
 CLOCK_SECONDS: Final = 5.0
+#: a feed of ours is made this soon after its note, or not at all
+MADE_SECONDS: Final = 900.0
 PAGE: Final = 100
 ACCEPTED: Final = "accepted"
+REFUSED: Final = "refused"
+#: it may have been done; nothing is ever sent again under its key unseen
+DOUBTFUL: Final = "doubtful"
 _ENDED: Final = frozenset({"DONE", "CANCELLED", "FATAL"})
 _SEE: Final = "look at the order in Seller Central before ordering it anew"
 
@@ -38,7 +43,7 @@ class Note:
     order_id: str
     at: str
     feed_id: str = ""
-    #: "accepted" once its report was read
+    #: ACCEPTED or REFUSED once its report was read, DOUBTFUL where that will never be known
     verdict: str = ""
     #: for a refund: what goes back, and for which units
     amount: str = ""
@@ -84,10 +89,10 @@ class OrderFeeds:
         self._client.check_may_write(note.feed_type)
         with self._lock:
             known = self.note_of(note.key)
-            if known is not None and known.feed_id:
-                return known.feed_id
-            if known is not None:
-                made = self._made_for(known)
+            if known is not None and known.verdict == DOUBTFUL:
+                raise sdk.Rejected(f"whether it was done is not known: {_SEE}")
+            if known is not None and known.verdict != REFUSED:
+                made = known.feed_id or self._made_for(known)
                 if made:
                     return made
             return self._make(note, marketplace_id, body)
@@ -102,7 +107,7 @@ class OrderFeeds:
             if feed_id:
                 self.follow(feed_id)
         except (sdk.RetryLater, sdk.Rejected):
-            return note
+            pass  # what is known of it by now is noted
         return self.note_of(note.key) or note
 
     def follow(self, feed_id: str) -> bool:
@@ -113,35 +118,37 @@ class OrderFeeds:
         feed = self._client.run("getFeed", feed_id, priority=sdk.Priority.WRITE).fields
         if feed["processingStatus"] not in _ENDED:
             return False
-        refusal = self._refusal(feed_id, feed)
-        if refusal:
-            if note is not None:
-                self.forget(note.key)
-            raise sdk.Rejected(refusal)
+        verdict, reason = self._outcome(feed_id, feed)
         if note is not None:
-            self._keep(replace(note, verdict=ACCEPTED))
+            self._keep(replace(note, verdict=verdict))
+        if verdict != ACCEPTED:
+            raise sdk.Rejected(reason)
         return True
 
-    def _refusal(self, feed_id: str, feed: Mapping[str, Any]) -> str:
-        """Why an ended feed did not do what it should; empty where it did."""
+    def _outcome(self, feed_id: str, feed: Mapping[str, Any]) -> tuple[str, str]:
+        """What an ended feed did, and why it did not do what it should."""
         status, document_id = feed["processingStatus"], feed.get("resultFeedDocumentId")
         if status == "CANCELLED":
-            return f"feed {feed_id} was cancelled before it began"
+            return REFUSED, f"feed {feed_id} was cancelled before it began"
         if status == "FATAL" or not document_id:
-            return f"feed {feed_id} ended {status}: {_SEE}"
+            # Of a feed that broke off, Amazon says, some may have been done.
+            return DOUBTFUL, f"feed {feed_id} ended {status}: {_SEE}"
         body = self._client.document_of(
             "getFeedDocument", str(document_id), priority=sdk.Priority.WRITE
         )
         report = documents.read_report(body)
         if report.errors:
-            return f"Amazon refuses it (feed {feed_id}): {'; '.join(report.errors)}"
-        return "" if report.accepted == 1 else f"feed {feed_id} does not account for it: {_SEE}"
+            return REFUSED, f"Amazon refuses it (feed {feed_id}): {'; '.join(report.errors)}"
+        if report.accepted != 1:
+            return DOUBTFUL, f"feed {feed_id} does not account for it: {_SEE}"
+        return ACCEPTED, ""
 
     def _make(self, note: Note, marketplace_id: str, body: bytes) -> str:
         document = self._client.run(
             "createFeedDocument", None, documents.MEDIA, priority=sdk.Priority.WRITE
         ).fields
         self._client.upload(str(document["url"]), body, documents.MEDIA)
+        note = replace(note, at=self._clock.now().isoformat())
         self._keep(note)  # from here on only Amazon knows
         try:
             answer = self._client.run(
@@ -151,8 +158,8 @@ class OrderFeeds:
                 marketplaceIds=[marketplace_id],
                 priority=sdk.Priority.WRITE,
             )
-        except sdk.OutcomeUnknown:
-            raise
+        except (sdk.OutcomeUnknown, sdk.Bug):
+            raise  # it was sent, or may have been
         except sdk.ChannelError:
             self.forget(note.key)
             raise
@@ -169,21 +176,24 @@ class OrderFeeds:
                 retry_after_seconds=UNLISTED_SECONDS - max(0.0, age),
             )
         # Our clock noted it, Amazon's clock dates it.
-        offset = self._client.now() - self._clock.now()
-        since = note.noted_at + offset - timedelta(seconds=CLOCK_SECONDS)
+        noted_at = note.noted_at + (self._client.now() - self._clock.now())
+        until = min(noted_at + timedelta(seconds=MADE_SECONDS), self._client.now())
         answer = self._client.run(
             "getFeeds",
             feedTypes=note.feed_type,
-            createdSince=since.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            createdSince=_stamp(noted_at - timedelta(seconds=CLOCK_SECONDS)),
+            createdUntil=_stamp(until + timedelta(seconds=1)),
             pageSize=PAGE,
             marketplaceIds=",".join(self._client.marketplace_ids),
             priority=sdk.Priority.WRITE,
         )
-        taken = {one.feed_id for one in self._notes().values()}
+        notes = self._notes().values()
+        taken = {one.feed_id for one in notes}
         found = [str(each["feedId"]) for each in answer.fields["feeds"]]
         ours = [one for one in found if one not in taken]
-        if len(ours) > 1:
-            self.forget(note.key)
+        is_sure = len(ours) == 1 and not any(_is_rival(note, one) for one in notes)
+        if answer.fields.get("nextToken") or (ours and not is_sure):
+            self._keep(replace(note, verdict=DOUBTFUL))
             raise sdk.Rejected(
                 f"whether it was done is not known: feeds {', '.join(ours[:5])} may be it: {_SEE}"
             )
@@ -208,6 +218,18 @@ class OrderFeeds:
             if len(notes) > NOTES_MAX:
                 raise sdk.RetryLater(f"{NOTES_MAX} order feeds are not decided: waiting for them")
             self._store.save({**stored, NOTES: _write(notes)})
+
+
+def _is_rival(note: Note, other: Note) -> bool:
+    """True where a feed that may be one's may be the other's as well."""
+    is_open = not other.feed_id and other.verdict in ("", DOUBTFUL)
+    between = abs((other.noted_at - note.noted_at).total_seconds())
+    is_alike = other.key != note.key and other.feed_type == note.feed_type
+    return is_alike and is_open and between <= MADE_SECONDS
+
+
+def _stamp(instant: datetime) -> str:
+    return instant.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _read(stored: Mapping[str, str]) -> dict[str, Note]:

@@ -30,7 +30,7 @@ CONNECTOR = Connector(
         has_portable_lines=True,
         order_horizon_days=90,
         # An order changed while its window is paged moves, and shifts the pages behind it.
-        exclusive_flows=(("ingest", "push_tracking"),),
+        exclusive_flows=(("ingest", "push_tracking"), ("ingest", "write_back")),
     ),
     settings="connectors.ebay.settings:EbaySettings",
     open="connectors.ebay.session:open_session",

@@ -13,6 +13,7 @@ from connectors.ebay.rest import (
     RestAnswer,
     RestCall,
 )
+from connectors.ebay.revisions import Revisions
 from connectors.ebay.settings import EbaySettings
 from connectors.ebay.trading import TradingCall
 from oms_sync import sdk
@@ -36,7 +37,7 @@ class AccountDesk:
         self._client, self._settings, self._account = client, settings, account
         self._untold: tuple[str, ...] = ()
 
-    def check(self, *, is_zero_allowed: bool, revisions: str = "") -> sdk.AccountCheck:
+    def check(self, *, is_zero_allowed: bool, revisions: Revisions) -> sdk.AccountCheck:
         """Ask eBay who we are."""
         call = TradingCall(name="GetUser", body=render.who_we_are())
         answer = self._client.run(call, priority=sdk.Priority.READ)
@@ -49,7 +50,8 @@ class AccountDesk:
         warnings += [f"eBay pushes no {topic}: a scope is missing" for topic in self._untold]
         budget = self._client.budget.told()
         warnings += [budget.warning] if budget and budget.warning else []
-        told = {"calls": budget.words if budget else "", "revisions": revisions}
+        warnings += [revisions.warning()] if revisions.warning() else []
+        told = {"calls": budget.words if budget else "", "revisions": revisions.told()}
         return sdk.AccountCheck(
             channel_account=user_id,
             channel_time=answer.at,
@@ -64,34 +66,38 @@ class AccountDesk:
         )
 
     def ensure_subscriptions(self, url: str) -> tuple[str, ...]:
-        """Make every wanted topic go to `url`; what is there already stays."""
+        """Make every wanted topic go to `url`; what is there already stays.
+
+        Answers what is told to us anew: it was not subscribed to, or went elsewhere or nowhere.
+        """
         if self._settings.verification_token is None:
             return ()
         self._ensure_mail()
         token = self._settings.verification_token.get_secret_value()
         payload = render.destination(f"oms-sync {self._account}", url, token)
         destinations = self._list("destination", is_application=True)
-        destination_id = self._ensure_destination(url, payload, destinations)
+        destination_id, was_down = self._ensure_destination(url, payload, destinations)
         working = {str(one["destinationId"]) for one in destinations if one["status"] == _ENABLED}
         made: list[str] = []
         untold: list[str] = []
         for topic, is_application in TOPICS.items():
             good = working | {destination_id} if is_application else {destination_id}
             try:
-                if self._ensure_topic(topic, destination_id, good):
+                if self._ensure_topic(topic, destination_id, good, was_down=was_down):
                     made.append(topic)
             except sdk.PermissionMissing:  # orders are polled all the same
                 untold.append(topic)
         self._untold = tuple(untold)
         return tuple(made)
 
-    def _ensure_topic(self, topic: str, destination_id: str, good: set[str]) -> bool:
-        """Subscribe to a topic; False when it was subscribed to already."""
+    def _ensure_topic(self, topic: str, ours: str, good: set[str], *, was_down: bool) -> bool:
+        """Subscribe to a topic; False when it was told to us all the time."""
         listed = self._list("subscription", is_application=TOPICS[topic])
         known = [one for one in listed if one.get("topicId") == topic]
-        if any(_is_good(one, good) for one in known):
-            return False
-        payload = dict(render.subscription(topic, destination_id))
+        told_to = {str(one["destinationId"]) for one in known if _is_good(one, good)}
+        if told_to:
+            return was_down and told_to == {ours}
+        payload = dict(render.subscription(topic, ours))
         method, path = "POST", "subscription"
         if known:
             method, path = "PUT", f"subscription/{known[0]['subscriptionId']}"
@@ -103,7 +109,7 @@ class AccountDesk:
             is_application=TOPICS[topic],
             allowed=frozenset({STATUS_CONFLICT}),
         )
-        return not known and answer.status != STATUS_CONFLICT
+        return answer.status != STATUS_CONFLICT
 
     def _ensure_mail(self) -> None:
         """Without an address for alarms eBay delivers nothing."""
@@ -123,18 +129,21 @@ class AccountDesk:
 
     def _ensure_destination(
         self, url: str, payload: Mapping[str, Any], known: list[dict[str, Any]]
-    ) -> str:
+    ) -> tuple[str, bool]:
+        """Its id, and whether it was there and nothing came to it."""
         for one in known:
             if one["deliveryConfig"]["endpoint"] == url:
                 destination_id = str(one["destinationId"])
-                if one["status"] != _ENABLED:  # eBay marks it down after failed deliveries
+                if (
+                    was_down := one["status"] != _ENABLED
+                ):  # eBay marks it so after failed deliveries
                     self._call("PUT", f"destination/{destination_id}", payload=payload)
-                return destination_id
+                return destination_id, was_down
         answer = self._call("POST", "destination", payload=payload)
         made = urlsplit(answer.headers.get("location", "")).path.rpartition("/")[2]
         if not made:
             raise sdk.OutcomeUnknown("eBay does not name the destination it made")
-        return made
+        return made, False
 
     def _list(self, kind: str, *, is_application: bool) -> list[dict[str, Any]]:
         """All destinations or subscriptions, over all pages."""

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, Final
-from urllib.parse import parse_qs, urlencode, urlsplit
+from urllib.parse import parse_qs, unquote, urlencode, urlsplit
 
 from connectors.ebay.client import HOST
 from connectors.ebay.tokens import PATH, SCOPE, ask_for_grant
@@ -79,11 +79,11 @@ class EbayConsent:
 
 def _code(answer: str, state: str) -> str:
     """The code in the address the browser ended at, or the code alone."""
-    query = parse_qs(urlsplit(answer).query) if "?" in answer else {}
+    if not answer:
+        raise sdk.AuthFailed("the answer is empty: paste the address the browser ended at")
+    query = parse_qs(urlsplit(answer).query if "?" in answer else answer)
     if not query:
-        if not answer:
-            raise sdk.AuthFailed("the answer is empty: paste the address the browser ended at")
-        return answer
+        return unquote(answer)  # as it stands in the address
     if "error" in query:
         raise sdk.AuthFailed("the seller declined: open the page again and agree")
     if query.get("state") != [state]:

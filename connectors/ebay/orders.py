@@ -97,10 +97,11 @@ class OrderReader:
         """
         place = _read_cursor(cursor)
         if place.start is None:
-            start = max(since, self._client.now() - OLDEST)
-            if start >= until:
+            now = self._client.now()
+            start, end = max(since, now - OLDEST), min(until, now)
+            if start >= end:
                 return sdk.OrderPage(orders=(), cursor="", is_last=True)
-            place = replace(place, start=render.stamp(start), end=render.stamp(until))
+            place = replace(place, start=render.stamp(start), end=render.stamp(end))
         answer = self._read(place, CREATE_TIME, _BULK)
         nodes = _orders(answer) if answer else []
         has_more = answer and _has_more(answer, place.page, self.per_page, len(nodes))

@@ -23,14 +23,17 @@ from oms_sync.sdk.strict_json import moment
 
 BASE: Final = "/sell/fulfillment/v1/order"
 KIND: Final = "refund"
-#: a refund of this order is still under way: the next one has to wait
-BUSY_CODES: Final = frozenset({"34922"})
+#: nothing is wrong with the refund, it is only too early: another of this order is under way, the
+#: buyer's money has not come yet, or the seller's account is at its limit
+EARLY_CODES: Final = frozenset({"34922", "34929", "34930"})
+_UNKNOWN_CODES: Final = frozenset({"32100"})
 _STATES: Final[Mapping[str, Literal["pending", "done", "failed"]]] = {
     "PENDING": "pending",
     "REFUNDED": "done",
     "FAILED": "failed",
 }
 _STATUS_BAD: Final = 400
+_EARLY: Final = "eBay pays nothing back of this order yet, the hub tries again"
 _WRITE: Final = sdk.Priority.WRITE
 
 
@@ -66,8 +69,9 @@ class RefundDesk:
             is_signed=True,
         )
         answer = self._client.rest.call(call, priority=_WRITE)
-        if error_codes(answer.fields) & BUSY_CODES:
-            raise sdk.ChannelDown("eBay is still at an earlier refund of this order")
+        if error_codes(answer.fields) & EARLY_CODES:
+            # Of this order alone: the account's other writes go on, and this one comes again.
+            raise sdk.FixData(f"{_EARLY}: {errors_text(answer.fields)}")
         if answer.status >= _STATUS_BAD:
             raise sdk.Rejected(f"issue_refund: {errors_text(answer.fields)}")
         state, refund_id = answer.fields.get("refundStatus"), answer.fields.get("refundId")
@@ -86,12 +90,17 @@ class RefundDesk:
         return known is not None and known.state == "done"
 
     def _order(self, channel_order_id: str) -> Mapping[str, Any] | None:
-        """The order as REST shows it, by any of its ids; None where it is not paid, or unknown."""
-        order = self._get(channel_order_id)
-        if order is None:
-            known = self._orders.nodes([channel_order_id], _WRITE).get(channel_order_id)
-            name = known.text("OrderID") if known else None
-            order = self._get(name) if name and name != channel_order_id else None
+        """The order as REST shows it, by any of its ids; None where it is not paid, or unknown.
+
+        Of a paid order REST does not show, nobody knows what was paid back: nothing is sent then.
+        """
+        if (order := self._get(channel_order_id)) is not None:
+            return order
+        known = self._orders.nodes([channel_order_id], _WRITE).get(channel_order_id)
+        name = known.text("OrderID") if known else None
+        order = self._get(name) if name and name != channel_order_id else None
+        if order is None and known is not None and known.text("PaidTime"):
+            raise sdk.FixData(f"eBay shows order {channel_order_id} as paid and not its refunds")
         return order
 
     def _get(self, order_id: str) -> Mapping[str, Any] | None:
@@ -104,7 +113,11 @@ class RefundDesk:
             allowed=frozenset({STATUS_NOT_FOUND, _STATUS_BAD}),
         )
         answer = self._client.rest.call(call, priority=_WRITE)
-        return answer.fields if answer.status < _STATUS_BAD else None
+        if answer.status < _STATUS_BAD:
+            return answer.fields
+        if answer.status == _STATUS_BAD and not error_codes(answer.fields) & _UNKNOWN_CODES:
+            raise sdk.Bug(f"getOrder: {errors_text(answer.fields)}")
+        return None
 
 
 def read_refunds(order: Mapping[str, Any]) -> tuple[sdk.ChannelRefund, ...]:
@@ -114,29 +127,36 @@ def read_refunds(order: Mapping[str, Any]) -> tuple[sdk.ChannelRefund, ...]:
     too, the parts are in that amount.
     """
     listed = (order.get("paymentSummary") or {}).get("refunds") or ()
-    found = {_id_of(each): each for each in listed}
+    found = {_id_of(each): [each] for each in listed}
     parts: dict[str, list[Mapping[str, Any]]] = {}
     for line in order.get("lineItems") or ():
         for each in line.get("refunds") or ():
             parts.setdefault(_id_of(each), []).append(each)
-    whole = [_refund(refund_id, [each]) for refund_id, each in found.items()]
-    alone = [_refund(one, entries) for one, entries in parts.items() if one not in found]
-    return tuple(sorted((*whole, *alone), key=lambda one: (one.at, one.channel_refund_id)))
+    shown_at = order.get("lastModifiedDate") or order.get("creationDate") or ""
+    refunds = [_refund(name, each, shown_at) for name, each in {**parts, **found}.items()]
+    return tuple(sorted(refunds, key=lambda one: (one.at, one.channel_refund_id)))
 
 
-def _refund(refund_id: str, entries: list[Mapping[str, Any]]) -> sdk.ChannelRefund:
+def _refund(name: str, entries: list[Mapping[str, Any]], shown_at: str) -> sdk.ChannelRefund:
+    """A refund has a date from the moment it is paid; a line's entry has no other state."""
+    dates = [each["refundDate"] for each in entries if each.get("refundDate")]
+    state = "REFUNDED" if len(dates) == len(entries) else "PENDING"
     return sdk.ChannelRefund(
-        channel_refund_id=refund_id,
+        channel_refund_id=name,
         amount=_total(_amount(each["amount"]) for each in entries),
-        # A line's entry says nothing of its state: it stands there once it is done.
-        state=_STATES.get(entries[0].get("refundStatus") or "REFUNDED", "pending"),
-        at=moment(entries[0]["refundDate"]),
+        state=_STATES.get(entries[0].get("refundStatus") or state, "pending"),
+        at=moment(min(dates, default=shown_at)),
     )
 
 
 def _id_of(entry: Mapping[str, Any]) -> str:
-    """Its id; a refund made by hand at eBay has only a reference, or a time and an amount."""
+    """Its id; a refund made by hand at eBay has only a reference, or a time and an amount.
+
+    Before it is paid it has none of these: it cannot be told from another one then.
+    """
     named = entry.get("refundId") or entry.get("refundReferenceId")
+    if named is None and not entry.get("refundDate") and entry.get("refundStatus") != "FAILED":
+        raise sdk.FixData(f"{_EARLY}: a refund made at eBay is under way")
     return str(named or f"{entry.get('refundDate')} {entry['amount'].get('value')}")
 
 

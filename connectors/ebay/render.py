@@ -161,7 +161,8 @@ def cancellation(order_id: str, reason: str | None, *, paid_at: str | None) -> d
 def refund(refund: OutgoingRefund, reason: str | None, *, is_single: bool) -> dict[str, Any]:
     """The payload of issue_refund: of the order, or of each line where it has several.
 
-    Of lines eBay knows no part for shipping: what is no line's own goes to the first of them.
+    Of lines eBay knows no part for shipping: what is no line's own goes to the first of them. It
+    refuses a part of nothing.
     """
     payload: dict[str, Any] = {"reasonForRefund": reason or REFUND_FALLBACK}
     if refund.note:
@@ -173,7 +174,8 @@ def refund(refund: OutgoingRefund, reason: str | None, *, is_single: bool) -> di
     for line_id in others:
         rest = rest - refund.line_amounts[line_id]
     parts = {first: rest, **{line_id: refund.line_amounts[line_id] for line_id in others}}
-    return payload | {"refundItems": [_refund_of(*each) for each in parts.items()]}
+    paid = [_refund_of(*each) for each in parts.items() if each[1].amount]
+    return payload | {"refundItems": paid}
 
 
 def _refund_of(line_id: str, amount: Money) -> dict[str, Any]:

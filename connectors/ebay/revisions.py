@@ -1,15 +1,16 @@
 """Revisions of listings: what became of each, and how many a listing had today.
 
 eBay allows a listing so many revisions a day, whatever the API. Up to a share of them quantities go
-at once; then they are spread over what is left of the day, and of a listing that has to wait only
-the newest quantity is kept. A quantity of 0 need not wait for its turn.
+at once; then they are spread over what is left of the day. What waits is not kept here: the hub
+looks, and sends what is right by then. A decrease that could oversell does not wait for its turn,
+and the last revisions of a day are kept for such, the very last for a quantity of 0.
 """
 
 import json
 import threading
-from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter, OrderedDict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeAlias
 
@@ -22,10 +23,16 @@ from oms_sync.sdk.strict_json import read_json
 
 PUSH: Final = "ReviseInventoryStatus"
 PUSH_MANY: Final = "ReviseFixedPriceItem"
-#: eBay says 250; days that begin an hour apart, and other programs, may have some of them
+#: days that begin an hour apart, and other programs, may have some of what eBay allows
+EBAYS_MAX: Final = 250
 REVISIONS_MAX: Final = 240
 #: so many of a day go as they come
 FREE_MAX: Final = 150
+#: the last so many are for decreases that could oversell, and of these so many for a 0
+KEPT_FOR_LESS: Final = 40
+KEPT_FOR_ZERO: Final = 15
+#: a decrease to no more than this, or to no more than half, could oversell before its turn comes
+FEW: Final = 10
 #: what is written down survives a restart: counts from so many on, every so many
 KEPT_FROM: Final = 100
 KEPT_EVERY: Final = 25
@@ -34,6 +41,10 @@ LISTINGS_MAX: Final = 100_000
 #: a day begins at midnight in the US Pacific zone, by standard time
 _PACIFIC: Final = timedelta(hours=8)
 _FIELD: Final = "revisions"
+NAMED_MAX: Final = 5
+_SOLD_OUT: Final = (
+    "listings had all their revisions of the day and show more than there is, end them at eBay"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +66,7 @@ class Node:
 #: what became of a node, and why
 Verdict: TypeAlias = tuple[sdk.PushOutcome, str]
 APPLIED: Final = (sdk.PushOutcome.APPLIED, "")
-#: taken in: it goes with the next call whose turn it is, unless a newer quantity comes
+#: not sent: the hub looks after a while, finds it missing, and sends what is right by then
 WAITING: Final = (
     sdk.PushOutcome.ACCEPTED,
     "the listing was revised often today: its newest quantity waits for its turn",
@@ -68,45 +79,58 @@ class _Count:
 
     revisions: int
     last_at: datetime
+    #: eBay refused one more
+    is_refused: bool = False
 
 
 class Revisions:
-    """Counts revisions by listing, and keeps what has to wait; safe from several threads."""
+    """Counts revisions by listing, and says whose turn it is; safe from several threads."""
 
     def __init__(self, clock: sdk.Clock, store: sdk.TokenStore) -> None:
         self._clock, self._store = clock, store
         self._lock = threading.Lock()
         self._day = ""
         self._counts: OrderedDict[str, _Count] = OrderedDict()
+        #: what each listing showed when it was last set or looked at
+        self._shown: OrderedDict[str, int | None] = OrderedDict()
+        #: what had to wait when it was last asked for
         self._waiting: OrderedDict[str, Node] = OrderedDict()
 
-    def sort(self, nodes: Sequence[Node]) -> tuple[list[Node], list[Node]]:
-        """Nodes whose turn it is, and those kept for later; what waited for the same is dropped."""
+    def sort(
+        self, nodes: Sequence[Node], together: Collection[str] = ()
+    ) -> tuple[list[Node], list[Node]]:
+        """Nodes whose turn it is, and those that wait.
+
+        Each costs its listing a revision; those of a listing that go `together` cost one.
+        """
         with self._lock:
             self._turn_day()
-            for node in nodes:
-                self._waiting.pop(node.key, None)
-            now = [node for node in nodes if self._may_go(node)]
-            later = [node for node in nodes if not self._may_go(node)]
-            self._waiting.update((node.key, node) for node in later)
+            now, later, costs = list[Node](), list[Node](), Counter[str]()
+            for node in sorted(nodes, key=lambda one: one.entry.quantity):
+                item_id = node.name.item_id
+                is_free = item_id in together and costs[item_id] > 0
+                if is_free or self._may_go(node, costs[item_id]):
+                    costs[item_id] += 1
+                    now.append(node)
+                else:
+                    later.append(node)
+            self._note_waiting(now, later)
         return now, later
 
-    def due(self) -> list[Node]:
-        """Take out what waited long enough."""
-        with self._lock:
-            if not self._waiting:
-                return []
-            self._turn_day()
-            due = [node for node in self._waiting.values() if self._may_go(node)]
-            for node in due:
-                del self._waiting[node.key]
-        return due
+    def is_urgent(self, node: Node) -> bool:
+        """True where eBay could sell what is not there before an ordinary turn comes."""
+        shown, wanted = self._shown.get(node.key), node.entry.quantity
+        if wanted == 0:
+            return True
+        if shown is None:
+            return wanted <= FEW
+        return wanted < shown and (wanted <= FEW or wanted <= shown // 2)
 
-    def wait(self, nodes: Iterable[Node]) -> None:
-        """Put back what could not be sent; a newer quantity that came meanwhile stays."""
+    def shows(self, quantities: Mapping[str, int | None]) -> None:
+        """So much is on sale now, by listing id; None where nobody knows."""
         with self._lock:
-            for node in nodes:
-                self._waiting.setdefault(node.key, node)
+            self._shown.update(quantities)
+            _bound(self._shown)
 
     def count(self, item_ids: Iterable[str]) -> None:
         """So many revisions were sent, one for each mention of a listing."""
@@ -119,8 +143,7 @@ class Revisions:
                 is_worth_keeping |= (
                     known.revisions >= KEPT_FROM and known.revisions % KEPT_EVERY == 0
                 )
-            while len(self._counts) > LISTINGS_MAX:
-                self._counts.popitem(last=False)
+            _bound(self._counts)
             if is_worth_keeping:
                 self._keep()
 
@@ -130,11 +153,9 @@ class Revisions:
             return
         with self._lock:
             self._turn_day()
-            now = self._clock.now()
-            for node in nodes:
-                worn = _Count(revisions=REVISIONS_MAX, last_at=now)
-                self._counts[node.name.item_id] = worn
-                self._waiting.setdefault(node.key, node)
+            worn = _Count(revisions=REVISIONS_MAX, last_at=self._clock.now(), is_refused=True)
+            self._counts.update((node.name.item_id, replace(worn)) for node in nodes)
+            self._note_waiting((), nodes)
             self._keep()
 
     def told(self) -> str:
@@ -142,30 +163,46 @@ class Revisions:
         with self._lock:
             self._turn_day()
             near = [one.revisions for one in self._counts.values() if one.revisions >= FREE_MAX]
-            if not near and not self._waiting:
-                return ""
-            most = max(near, default=0)
-            return (
-                f"{len(near)} listings beyond {FREE_MAX} of {REVISIONS_MAX} revisions today (most: "
-                f"{most}), {len(self._waiting)} quantities wait for their turn"
-            )
+            said = f"{len(near)} listings beyond {FREE_MAX} of {REVISIONS_MAX} revisions today"
+            said += f" (most: {max(near, default=0)}), {len(self._waiting)} quantities wait"
+            return f"{said} for their turn" if near or self._waiting else ""
 
-    def _may_go(self, node: Node) -> bool:
+    def warning(self) -> str:
+        """What an operator should know: eBay goes on selling what is no longer there."""
+        with self._lock:
+            self._turn_day()
+            urgent = [one.name.item_id for one in self._waiting.values() if self.is_urgent(one)]
+        return f"{_SOLD_OUT}: {', '.join(urgent[:NAMED_MAX])}" if urgent else ""
+
+    def _may_go(self, node: Node, more: int) -> bool:
+        """`more` revisions of the same listing go with it."""
         known = self._counts.get(node.name.item_id)
-        if known is None or known.revisions < FREE_MAX:
+        used = more + (known.revisions if known else 0)
+        if known is None or used < FREE_MAX:
+            return used < FREE_MAX
+        left = REVISIONS_MAX - used
+        if node.entry.quantity == 0:  # beyond our own margin it is eBay that refuses
+            return not known.is_refused and used < EBAYS_MAX
+        if self.is_urgent(node) and left > KEPT_FOR_ZERO:
             return True
-        left = REVISIONS_MAX - known.revisions
-        if left <= 0:
+        left -= KEPT_FOR_LESS
+        if left <= 0 or more:
             return False
         now = self._clock.now()
-        gap = (_day_ends_at(now) - now) / left
-        return node.entry.quantity == 0 or now - known.last_at >= gap
+        return now - known.last_at >= (_day_ends_at(now) - now) / left
+
+    def _note_waiting(self, now: Iterable[Node], later: Iterable[Node]) -> None:
+        for node in now:
+            self._waiting.pop(node.key, None)
+        self._waiting.update((node.key, node) for node in later)
+        _bound(self._waiting)
 
     def _turn_day(self) -> None:
         day = _pacific_day(self._clock.now())
         if day == self._day:
             return
         self._counts.clear()
+        self._waiting.clear()
         if not self._day:  # as after a restart
             self._remember(day)
         self._day = day
@@ -187,6 +224,11 @@ class Revisions:
         text = json.dumps({"day": self._day, "counts": counts})
         with self._store.locked():
             self._store.save({**self._store.load(), _FIELD: text})
+
+
+def _bound(kept: OrderedDict[str, Any]) -> None:
+    while len(kept) > LISTINGS_MAX:
+        kept.popitem(last=False)
 
 
 def _pacific_day(now: datetime) -> str:

@@ -46,7 +46,7 @@ class EbaySession:
         with understood("eBay"):
             return self._account.check(
                 is_zero_allowed=self._stock.is_zero_allowed(),
-                revisions=self._stock.revisions_told(),
+                revisions=self._stock.revisions,
             )
 
     def read_orders(

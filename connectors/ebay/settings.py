@@ -27,7 +27,9 @@ class EbaySettings(BaseModel):
     site_id: int = Field(default=0, ge=0, le=999)
     #: the version of the contract every answer is in; pinned, so that no field changes its meaning
     compatibility_level: int = Field(default=1423, ge=OLDEST_LEVEL, le=9999)
-    marketplace_id: str = Field(default="EBAY_US", pattern=r"^EBAY_[A-Z_]{2,20}$")
+    marketplace_id: str = Field(
+        default="EBAY_US", pattern=r"^EBAY_[A-Z_]{2,20}$", description="a name such as EBAY_GB"
+    )
     #: orders are read up to that long ago: earlier, eBay may still be putting their lines together
     visibility_lag_seconds: float = Field(default=120, ge=0, le=3600)
     #: proves to eBay that the webhook address is ours

@@ -6,7 +6,7 @@ way.
 """
 
 import threading
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Final, TypeAlias
@@ -17,7 +17,7 @@ from connectors.ebay.faults import NOT_FOUND_CODES, are_all, refusal
 from connectors.ebay.ids import read_listing_id
 from connectors.ebay.listings import Shown, offered, read_page, shown
 from connectors.ebay.rest import STATUS_NOT_FOUND, RestCall
-from connectors.ebay.revisions import Node, Revisions, Verdict
+from connectors.ebay.revisions import APPLIED, Node, Revisions, Verdict
 from connectors.ebay.trading import TradingCall
 from oms_sync import sdk
 
@@ -33,6 +33,8 @@ YES_SECONDS: Final = 3600.0
 NO_SECONDS: Final = 300.0
 BY_REST_MAX: Final = 100_000
 OFFERS_MAX: Final = 25
+#: why a quantity that could wait was not sent
+SPARED: Final = "the calls left today are kept for reading orders, and for what could oversell"
 _LOOK: Final = "GetItem"
 _BY_REST: Final = "/sell/inventory/v1"
 _READ: Final = sdk.Priority.READ
@@ -49,7 +51,7 @@ class StockDesk:
     def __init__(self, client: Client, request: sdk.OpenRequest) -> None:
         self._client, self._clock = client, request.clock
         self._marketplace: str = request.settings.marketplace_id
-        self._revisions = Revisions(request.clock, request.tokens)
+        self.revisions = Revisions(request.clock, request.tokens)
         self.per_page = render.LISTINGS_PER_PAGE
         self._revising, self._lock = threading.Lock(), threading.Lock()
         #: listings Trading may not revise; what a restart forgets is learnt again by one refusal
@@ -68,14 +70,8 @@ class StockDesk:
             cursor=str(page + 1) if page < found.pages else None,
         )
 
-    def revisions_told(self) -> str:
-        """What an operator is shown of revisions; empty while nothing is near a limit."""
-        return self._revisions.told()
-
     def read(self, channel_listing_ids: Sequence[str]) -> sdk.StockReading:
         """What eBay shows; ended and unknown listings are absent."""
-        with self._revising:
-            self._send_waiting()
         asked = set(channel_listing_ids)
         names = (read_listing_id(one) for one in channel_listing_ids)
         missing = dict.fromkeys(name.item_id for name in names if name)
@@ -87,6 +83,7 @@ class StockDesk:
             for one in found
             if one.channel_listing_id in asked and one.is_active and one.quantity is not None
         }
+        self.revisions.shows(quantities)
         read_at = min((at for at, _ in looks), default=self._client.now())
         return sdk.StockReading(quantities=quantities, read_at=read_at)
 
@@ -143,13 +140,15 @@ class StockDesk:
             raise sdk.Bug(f"a batch holds {BATCH_MAX} quantities, not {len(batch.entries)}")
         with self._revising:
             verdicts, nodes = self._sort(batch.entries)
-            nodes, later = self._revisions.sort(nodes)
+            nodes, later = self.revisions.sort(nodes, self._together(nodes))
             nodes, spared = self._spare(nodes)
-            later += spared
             verdicts |= dict.fromkeys((node.key for node in later), revisions.WAITING)
-            self._send_waiting()
+            verdicts |= revisions.not_sent(spared, SPARED)
             at = dict.fromkeys(verdicts, self._client.now())
             sent = self._send(nodes, at)
+        self.revisions.shows(
+            {one.key: one.entry.quantity if sent[one.key] == APPLIED else None for one in nodes}
+        )
         now = self._client.now()
         return tuple(
             sdk.PushResult(
@@ -178,36 +177,24 @@ class StockDesk:
         return sent
 
     def _spare(self, nodes: list[Node]) -> tuple[list[Node], list[Node]]:
-        """What may go while calls are short, and what waits.
+        """What may go while calls are short, and what does not.
 
-        A 0 that comes too late is sold again: it goes while there is a call left. Where there is
-        none, nothing of the batch goes, and the hub comes again.
+        A decrease that comes too late is sold again: such go while there is a call left. Where
+        there are none, nothing of the batch goes, and the hub comes again.
         """
-        urgent = [node for node in nodes if node.entry.quantity == 0]
-        if len(urgent) == len(nodes):
-            return nodes, []
+        urgent = [node for node in nodes if self.revisions.is_urgent(node)]
         try:
             self._client.budget.leave_for_orders()
         except sdk.RateLimited:
-            if not urgent:
+            if nodes and not urgent:
                 raise
-        else:
-            return nodes, []
-        waiting = [node for node in nodes if node.entry.quantity]
-        self._revisions.wait(waiting)
-        return urgent, waiting
+            return urgent, [node for node in nodes if node not in urgent]
+        return nodes, []
 
-    def _send_waiting(self) -> None:
-        """Send what waited for its turn; it is nobody's call, so its trouble is nobody's either."""
-        nodes = self._revisions.due()
-        try:
-            nodes, _ = self._spare(nodes)
-            sent = self._send(nodes, {})
-        except sdk.ChannelError:
-            self._revisions.wait(nodes)  # nothing was sent: it waits on
-            return
-        unsent = [node for node in nodes if sent[node.key][0] is sdk.PushOutcome.NOT_APPLIED]
-        self._revisions.wait(unsent)
+    def _together(self, nodes: Sequence[Node]) -> set[str]:
+        """Listings of which so much changes that it goes with one call."""
+        counted = Counter(node.name.item_id for node in nodes)
+        return {one for one, n in counted.items() if n > NODES_MAX} - set(self._by_rest)
 
     def _revise_chunk(
         self, chunk: Sequence[Node], rest: Sequence[Node], *, is_first: bool
@@ -284,11 +271,16 @@ class StockDesk:
                 (node.name.item_id, node.name.sku, node.entry.quantity) for node in nodes
             )
             call = TradingCall(name=revisions.PUSH, body=body, is_write=True)
-        answer = self._client.attempt(call, priority=_WRITE)
+        try:
+            answer = self._client.attempt(call, priority=_WRITE)
+        except sdk.OutcomeUnknown:
+            self.revisions.count(item_ids)
+            self.revisions.shows(dict.fromkeys(node.key for node in nodes))
+            raise
         if answer.ack != "Failure":
-            self._revisions.count(item_ids)
+            self.revisions.count(item_ids)
         worn = [node for node in nodes if revisions.is_worn_out(answer, node.name.item_id)]
-        self._revisions.exhaust(worn)
+        self.revisions.exhaust(worn)
         if len(worn) == len(nodes):
             return dict.fromkeys((node.key for node in worn), revisions.WAITING)
         verdicts = (revisions.judge_many if call.name == revisions.PUSH_MANY else revisions.judge)(
@@ -331,7 +323,7 @@ class StockDesk:
                 raise
             # Others of the batch have their outcomes by now, and these must not be lost.
             return sdk.PushOutcome.NOT_APPLIED, str(error)
-        self._revisions.count([node.name.item_id])
+        self.revisions.count([node.name.item_id])
         rows = answer.fields.get("responses")
         return revisions.judge_rows(rows if isinstance(rows, list) else (), node.sku)
 

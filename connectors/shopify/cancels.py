@@ -4,10 +4,13 @@ The job has no key and cannot be undone, so the order is read before it is asked
 where the shop refuses: an order that is cancelled already is as it should be.
 """
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from connectors.shopify.client import Client
+from connectors.shopify.ids import number
 from connectors.shopify.refunds import RefundDesk, existing
+from connectors.shopify.shipments import DEAD
 from connectors.shopify.writes import (
     cancel_reason,
     repay,
@@ -37,12 +40,7 @@ class CancelDesk:
         order = self._refunds.order(cancellation.channel_order_id)
         if order["cancelledAt"] is not None:
             return None
-        lines = order["lineItems"]["nodes"]
-        is_shipped = any(
-            line["requiresShipping"] and line["currentQuantity"] > line["unfulfilledQuantity"]
-            for line in lines
-        )
-        if cancellation.is_whole and not is_shipped:
+        if cancellation.is_whole and _is_all(cancellation, order):
             return self._cancel_whole(cancellation, order["id"])
         self._take_off(cancellation, order)
         return None
@@ -100,3 +98,19 @@ class CancelDesk:
             return sdk.Money.zero(order["currencyCode"])
         money = found["amountSet"]["shopMoney"]
         return sdk.Money.parse(str(money["amount"]), money["currencyCode"])
+
+
+def _is_all(cancellation: sdk.OutgoingCancellation, order: Mapping[str, Any]) -> bool:
+    """Whether nothing of the order would go on, and the shop lets it be cancelled whole.
+
+    The shop may have more open than the hub: units at others' locations, or those the hub has
+    shipped and not told of yet. An order of which anything ever left it does not cancel.
+    """
+    if any(each["status"] not in DEAD for each in order["fulfillments"]):
+        return False
+    goods = [line for line in order["lineItems"]["nodes"] if line["requiresShipping"]]
+    wanted = cancellation.lines
+    return all(
+        line["currentQuantity"] <= line["unfulfilledQuantity"] <= wanted.get(number(line["id"]), 0)
+        for line in goods
+    )

@@ -144,6 +144,13 @@ class Client:
 
     def _read(self, document: Document, reply: Reply, priced: tuple[str, int]) -> Answer:
         raise_for_status(reply.status, reply.headers, is_write=document.is_write)
+        try:
+            return self._understand(document, reply, priced)
+        except sdk.BadPayload as error:
+            # Unreadable is unanswered: a write may have been done.
+            raise (lost(str(error), is_write=True) if document.is_write else error) from error
+
+    def _understand(self, document: Document, reply: Reply, priced: tuple[str, int]) -> Answer:
         answer = self._parse(document, reply)
         self._learn(priced, answer)
         withheld = raise_top_level(answer, is_write=document.is_write)
@@ -167,9 +174,7 @@ class Client:
     def _foreign(self, document: Document, reply: Reply, error: sdk.BadPayload) -> NoReturn:
         kind = reply.headers.get("content-type", "")
         message = f"{document.name}: an answer of type {kind!r} is not the shop's: {error}"
-        if document.is_write:
-            raise lost(message, is_write=True) from error
-        if "json" in kind:
+        if "json" in kind or document.is_write:
             raise sdk.BadPayload(message) from error
         raise sdk.ChannelDown(message) from error
 

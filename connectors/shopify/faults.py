@@ -92,6 +92,12 @@ def raise_top_level(answer: Mapping[str, Any], *, is_write: bool) -> tuple[str, 
     return tuple(withheld)
 
 
+def _is_answered(answer: Mapping[str, Any]) -> bool:
+    """Whether a mutation has a result beside the error: then it ran."""
+    fields = answer.get("data")
+    return isinstance(fields, dict) and any(value is not None for value in fields.values())
+
+
 def check_root(name: str, answer: Mapping[str, Any], withheld: tuple[str, ...]) -> dict[str, Any]:
     """The answer's `data`; an object lost to a withheld part is a missing permission."""
     fields = answer.get("data")
@@ -129,6 +135,8 @@ def _error(
         return lost(f"{code}: {message}", is_write=is_write)
     if code == "IDEMPOTENCY_PREVIOUS_ATTEMPT_FAILED":
         return KeyBurnt(message)
+    if is_write and _is_answered(answer):
+        return lost(f"{code or 'error'} beside a result: {message}", is_write=True)
     kind, remedy = _CODES.get(code, (sdk.Bug, "the shop refuses the document"))
     return kind(f"{code or 'error'}: {message} ({remedy})")
 

@@ -6,6 +6,7 @@ from typing import Any, Final
 from connectors.shopify.client import Client
 from connectors.shopify.ids import HOLD_HANDLE, gid
 from connectors.shopify.refunds import existing
+from connectors.shopify.render import is_ours
 from connectors.shopify.writes import NOTE_MAX, result, words
 from oms_sync import sdk
 
@@ -27,7 +28,7 @@ class HoldDesk:
             "handle": HOLD_HANDLE,
             "notifyMerchant": False,
         }
-        for work in self._open_work(hold.channel_order_id):
+        for work in self._open_work(hold.channel_order_id, is_needed=True):
             if _ours(work):
                 continue
             if "HOLD" not in {each["action"] for each in work["supportedActions"]}:
@@ -42,7 +43,7 @@ class HoldDesk:
                 variables = {"id": work["id"], "holds": ours}
                 self._write("Release", "fulfillmentOrderReleaseHold", variables)
 
-    def _open_work(self, channel_order_id: str) -> list[dict[str, Any]]:
+    def _open_work(self, channel_order_id: str, *, is_needed: bool = False) -> list[dict[str, Any]]:
         variables = {"id": gid("Order", channel_order_id)}
         answer = self._client.run("HoldableWork", variables, priority=sdk.Priority.WRITE)
         works = existing(answer.fields, channel_order_id)["fulfillmentOrders"]
@@ -50,14 +51,17 @@ class HoldDesk:
             raise sdk.BadPayload(
                 f"order {channel_order_id} has more fulfilment orders than foreseen"
             )
+        if is_needed and not works["nodes"]:
+            # Not "nothing to hold": it is not routed yet, or its work is not shown to us.
+            raise sdk.Rejected(
+                "the shop shows no fulfilment orders: try again in a while, or grant the app "
+                "write_merchant_managed_fulfillment_orders"
+            )
         return [
             work
             for work in works["nodes"]
-            if work["status"] not in _DONE and self._is_ours(work["assignedLocation"]["location"])
+            if work["status"] not in _DONE and is_ours(work["assignedLocation"], self._locations)
         ]
-
-    def _is_ours(self, location: Mapping[str, Any] | None) -> bool:
-        return not self._locations or location is None or location["id"] in self._locations
 
     def _write(self, document: str, name: str, variables: Mapping[str, Any]) -> None:
         answer = self._client.run(document, variables, priority=sdk.Priority.WRITE)

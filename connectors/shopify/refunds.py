@@ -1,12 +1,14 @@
 """Refunds: what the shop gave back, and giving back ourselves, with a key that never pays twice."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from decimal import Decimal
 from typing import Any, Final, Literal
 
 from connectors.shopify import render
 from connectors.shopify.client import Client
 from connectors.shopify.faults import KeyBurnt
-from connectors.shopify.ids import gid
+from connectors.shopify.ids import gid, number
 from connectors.shopify.orders import More
 from connectors.shopify.shipments import ShipmentDesk
 from connectors.shopify.writes import (
@@ -27,6 +29,9 @@ TRANSACTIONS_MAX: Final = 100
 #: keys whose first use failed for certain, so that another one may be tried
 BURNT_KEYS_MAX: Final = 5
 _FAILED: Final = frozenset({"FAILURE", "ERROR"})
+#: in what the shop says of a key that was used before: these errors carry no code
+_KEY_WORD: Final = "idempoten"
+State = Literal["pending", "done", "failed"]
 
 
 class RefundDesk:
@@ -54,13 +59,15 @@ class RefundDesk:
         for one in refunds:
             if not more.pages(one, "refundLineItems", "MoreRefundLines"):
                 raise sdk.BadPayload(f"the lines of refund {one['id']} cannot be read whole")
-        return tuple(_refund(one) for one in refunds)
+        return tuple(shown for one in refunds for shown in _refunds(one))
 
     def send(self, refund: sdk.OutgoingRefund) -> None:
         """Give back `refund.amount`, and take back the units it is for."""
         order = self.order(refund.channel_order_id)
         is_return = refund.reason == "returned"
-        taken = split_units(refund.lines, order["lineItems"]["nodes"], is_return=is_return)
+        # Of a lower price the buyer keeps the goods, and gets those that are still to ship.
+        lines = {} if refund.reason == "price" and not refund.is_restocked else refund.lines
+        taken = split_units(lines, order["lineItems"]["nodes"], is_return=is_return)
         repayment = repay(order, refund.amount)
         variables = self.draft(order, taken, is_restocked=refund.is_restocked)
         variables |= repayment.fields()
@@ -110,9 +117,18 @@ class RefundDesk:
                 continue
             payload = result(answer.fields, "refundCreate")
             if payload["userErrors"]:
-                raise sdk.Rejected(f"the shop refuses the refund: {words(payload)}")
+                self._refused(wanted["orderId"], key, words(payload))
             return
         raise sdk.RetryLater("the shop failed at this refund several times: looking first")
+
+    def _refused(self, order_gid: str, key: str, message: str) -> None:
+        """What the shop shows decides: it may refuse because an earlier call did it already."""
+        shown = self.read(number(order_gid))
+        if any(one.key == key and one.state != "failed" for one in shown):
+            return
+        if _KEY_WORD in message.lower():
+            raise sdk.OutcomeUnknown(f"an earlier call may still be giving it back: {message}")
+        raise sdk.Rejected(f"the shop refuses the refund: {message}")
 
 
 def existing(fields: Mapping[str, Any], channel_order_id: str) -> dict[str, Any]:
@@ -123,21 +139,38 @@ def existing(fields: Mapping[str, Any], channel_order_id: str) -> dict[str, Any]
     return order
 
 
-def _refund(one: Mapping[str, Any]) -> sdk.ChannelRefund:
+def _refunds(one: Mapping[str, Any]) -> list[sdk.ChannelRefund]:
+    """A refund of the shop's; as two where only a part of its money went back."""
     lines: dict[str, int] = {}
     for line in one["refundLineItems"]["nodes"]:
         line_id = line["lineItem"]["id"].rpartition("/")[2]
         lines[line_id] = lines.get(line_id, 0) + line["quantity"]
-    states = {each["status"] for each in one["transactions"]["nodes"]}
-    state: Literal["pending", "done", "failed"] = "done" if states <= {"SUCCESS"} else "pending"
-    if states & _FAILED:
-        state = "failed"
+    state, gone = _progress(one["transactions"]["nodes"])
     money = one["totalRefundedSet"]["shopMoney"]
-    return sdk.ChannelRefund(
-        channel_refund_id=one["id"].rpartition("/")[2],
+    whole = sdk.ChannelRefund(
+        channel_refund_id=number(one["id"]),
         amount=sdk.Money.parse(str(money["amount"]), money["currencyCode"]),
         lines=lines,
         state=state,
         at=moment(one["createdAt"] or one["processedAt"]),
         key=key_of(one["note"]),
     )
+    if state != "failed" or not gone:
+        return [whole]
+    done = replace(whole, amount=sdk.Money(gone, whole.amount.currency), state="done", key=None)
+    return [done, replace(whole, channel_refund_id=f"{whole.channel_refund_id} failed")]
+
+
+def _progress(transactions: Iterable[Mapping[str, Any]]) -> tuple[State, Decimal]:
+    """How far a refund is, and what went back; a payment tried again counts by what came of it."""
+    by_payment: dict[str, set[str]] = {}
+    gone = Decimal(0)
+    for each in transactions:
+        payment = (each["parentTransaction"] or {}).get("id", "")
+        by_payment.setdefault(payment, set()).add(each["status"])
+        if each["status"] == "SUCCESS":
+            gone += Decimal(each["amountSet"]["shopMoney"]["amount"])
+    open_payments = [states for states in by_payment.values() if "SUCCESS" not in states]
+    if not open_payments:
+        return "done", gone
+    return ("pending" if any(states - _FAILED for states in open_payments) else "failed"), gone

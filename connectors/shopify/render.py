@@ -67,9 +67,9 @@ def plan_dispatches(
     waiting: set[str] = set()
     groups: dict[str, dict[str, dict[str, int]]] = {}
     for work in works:
-        location = (work["assignedLocation"]["location"] or {}).get("id", "")
-        if locations and location and location not in locations:
+        if not is_ours(work["assignedLocation"], locations):
             continue
+        location = (work["assignedLocation"]["location"] or {}).get("id", "")
         for line in work["lineItems"]["nodes"]:
             line_id = line["lineItem"]["id"].rpartition("/")[2]
             units = min(left.get(line_id, 0), line["remainingQuantity"])
@@ -84,6 +84,12 @@ def plan_dispatches(
     return DispatchPlan(
         groups=groups, unplaced=unplaced, is_waiting=bool(waiting.intersection(unplaced))
     )
+
+
+def is_ours(assigned: Mapping[str, Any], locations: frozenset[str]) -> bool:
+    """Whether work is in our care; without `locations` every place is."""
+    location = (assigned["location"] or {}).get("id")
+    return not locations or location is None or location in locations
 
 
 def _is_shippable(work: Mapping[str, Any]) -> bool:

@@ -16,7 +16,8 @@ from oms_sync import sdk
 
 #: how long the shop may take to route a new order to a location
 ROUTING_SECONDS_MAX: Final = 3600.0
-_DEAD: Final = frozenset({"CANCELLED", "ERROR", "FAILURE"})
+#: a dispatch that never was one
+DEAD: Final = frozenset({"CANCELLED", "ERROR", "FAILURE"})
 
 
 class ShipmentDesk:
@@ -98,9 +99,10 @@ class ShipmentDesk:
         raise sdk.Rejected(f"the shop has nothing left to fulfil for {missing}")
 
     def work(self, channel_order_id: str) -> list[dict[str, Any]]:
-        """The order's fulfilment orders, whole."""
+        """The order's fulfilment orders, whole, those at our locations first."""
         works: list[dict[str, Any]] = self._work(channel_order_id)[0]["fulfillmentOrders"]["nodes"]
-        return works
+        ours = self._locations
+        return sorted(works, key=lambda one: not render.is_ours(one["assignedLocation"], ours))
 
     def _work(self, channel_order_id: str) -> tuple[dict[str, Any], datetime]:
         variables = {"id": f"gid://shopify/Order/{channel_order_id}"}
@@ -152,5 +154,5 @@ def _shipment(one: Mapping[str, Any]) -> sdk.ChannelShipment:
         channel_shipment_id=one["id"].rpartition("/")[2],
         lines=lines,
         tracking_numbers=tuple(each for each in numbers if each),
-        is_cancelled=one["status"] in _DEAD,
+        is_cancelled=one["status"] in DEAD,
     )

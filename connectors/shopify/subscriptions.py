@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from connectors.shopify.client import Client
+from connectors.shopify.writes import result, words
 from oms_sync.sdk import BadPayload, PermissionMissing, Priority, Rejected
 
 _WHOLE_BODY: Final = (
@@ -34,13 +36,15 @@ SUBSCRIPTION_PAGES_MAX: Final = 10
 
 
 def ensure(client: Client, url: str) -> tuple[str, ...]:
-    """Make every wanted topic go to `url`: what is there stays, what points elsewhere is turned.
+    """Make every wanted topic go to `url`: what is there stays, an old address of ours is turned.
 
-    Answers the topics that had no subscription at all.
+    A subscription to another path is somebody else's and left alone.
+    Answers the topics whose news may have been missed: made anew, or turned back to us.
     """
     present: dict[str, list[Mapping[str, Any]]] = {}
     for each in _subscriptions(client):
-        present.setdefault(each["topic"], []).append(each)
+        if urlsplit(each["uri"]).path == urlsplit(url).path:
+            present.setdefault(each["topic"], []).append(each)
     made = []
     for topic, fields in TOPICS.items():
         known = present.get(topic, [])
@@ -50,7 +54,8 @@ def ensure(client: Client, url: str) -> tuple[str, ...]:
         if known:
             chosen = next((each for each in known if each["uri"] == url), known[0])
             variables = {"id": chosen["id"], "webhookSubscription": {**wanted, "filter": ""}}
-            _write(client, "Resubscribe", variables)
+            _write(client, "Resubscribe", "webhookSubscriptionUpdate", variables)
+            made.append(topic)
         elif _subscribe(client, topic, wanted):
             made.append(topic)
     return tuple(made)
@@ -65,7 +70,8 @@ def _is_as_wanted(present: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool
 
 def _subscribe(client: Client, topic: str, wanted: Mapping[str, Any]) -> bool:
     try:
-        _write(client, "Subscribe", {"topic": topic, "webhookSubscription": wanted})
+        variables = {"topic": topic, "webhookSubscription": wanted}
+        _write(client, "Subscribe", "webhookSubscriptionCreate", variables)
     except (PermissionMissing, Rejected):
         if topic in OPTIONAL:
             return False
@@ -88,10 +94,8 @@ def _subscriptions(client: Client) -> list[dict[str, Any]]:
     raise BadPayload("the shop lists more subscriptions than an app can have")
 
 
-def _write(client: Client, name: str, variables: Mapping[str, Any]) -> None:
-    answer = client.run(name, variables, priority=Priority.READ)
-    payload = next(iter(answer.fields.values())) or {}
-    errors = payload.get("userErrors")
-    if errors:
-        message = "; ".join(str(error.get("message")) for error in errors)[:300]
-        raise Rejected(f"the shop refuses the webhook subscription: {message}")
+def _write(client: Client, document: str, name: str, variables: Mapping[str, Any]) -> None:
+    answer = client.run(document, variables, priority=Priority.READ)
+    payload = result(answer.fields, name)
+    if payload["userErrors"]:
+        raise Rejected(f"the shop refuses the webhook subscription: {words(payload)}")

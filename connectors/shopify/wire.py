@@ -85,15 +85,16 @@ class Wire:
                 return Reply(
                     status=response.status,
                     headers={name.lower(): value for name, value in response.headers.items()},
-                    body=self._read(response, until),
+                    body=self._read(response, until, is_write=is_write),
                 )
 
-    def _read(self, response: http.client.HTTPResponse, until: float) -> bytes:
+    def _read(self, response: http.client.HTTPResponse, until: float, *, is_write: bool) -> bytes:
         body = bytearray()
         while chunk := response.read1(CHUNK_BYTES):
             body += chunk
             if len(body) > ANSWER_BYTES_MAX:
-                raise BadPayload(f"the answer is longer than {ANSWER_BYTES_MAX} bytes")
+                message = f"the answer is longer than {ANSWER_BYTES_MAX} bytes"
+                raise lost(message, is_write=True) if is_write else BadPayload(message)
             if self._clock.monotonic() > until:
                 raise TimeoutError(f"the answer took longer than {DEADLINE_SECONDS:.0f} s")
         if response.length:  # what the declared length still lacks

@@ -64,6 +64,8 @@ class TakenBack:
     line_id: str
     unshipped: int
     shipped: int
+    #: units of the line that are still to be shipped afterwards
+    kept: int = 0
 
 
 def split_units(
@@ -81,7 +83,8 @@ def split_units(
         if units > left:
             raise sdk.Rejected(f"line {line_id} has only {left} units left to take back")
         unshipped = max(0, units - (left - open_units)) if is_return else min(units, open_units)
-        taken = TakenBack(line_id=line_id, unshipped=unshipped, shipped=units - unshipped)
+        shipped, kept = units - unshipped, open_units - unshipped
+        taken = TakenBack(line_id=line_id, unshipped=unshipped, shipped=shipped, kept=kept)
         found.append(taken)
     return found
 
@@ -108,6 +111,8 @@ def refund_lines(
     """The shop's input: one entry per line, way of restocking and location."""
     entries = []
     for one in taken:
+        if not is_restocked and one.shipped and one.kept:
+            continue  # the shop could take them from those still to ship: the money alone goes back
         if not is_restocked:
             entries.append(_entry(one.line_id, one.unshipped + one.shipped, "NO_RESTOCK", None))
             continue

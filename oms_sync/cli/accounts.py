@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from oms_sync.cli import accounts_setup
-from oms_sync.cli.account_health import NOTHING, with_history_left
+from oms_sync.cli.account_health import NOTHING, with_certificates, with_history_left
 from oms_sync.cli.account_view import show_account_facts, show_accounts, show_calls
-from oms_sync.cli.desk import command_context, open_desk
+from oms_sync.cli.desk import command_context, manifest_of, open_desk
 from oms_sync.cli.output import Json, note, say, show_facts, show_json, show_table
 from oms_sync.flows.budgets import CALLS_MAX
 from oms_sync.flows.commands.context import CommandRefused
@@ -36,7 +36,9 @@ _NEVER_RAN: dict[str, Any] = {
     "drain_seconds": 0.0,
     "listings": 0,
     "listings_behind": 0,
+    "listings_settling": 0,
     "shipments_behind": 0,
+    "write_backs_open": 0,
     "dead_letters": 0,
     **NOTHING,
 }
@@ -152,7 +154,13 @@ def preview_account(context: typer.Context, account: Account, as_json: Json = Fa
 
 def known_accounts(desk: "Desk") -> list[dict[str, Any]]:
     """What the hub knows of every account, and what is configured but never ran."""
-    found: list[dict[str, Any]] = desk.reports.accounts()
+    found: list[dict[str, Any]] = desk.reports.accounts(
+        settle_seconds={
+            name: manifest_of(desk, name).visibility_lag_seconds + profile.poll_seconds
+            for name, profile in desk.profiles.items()
+            if name != MANUAL
+        }
+    )
     listed = {one["name"] for one in found}
     fresh = [
         {
@@ -165,7 +173,7 @@ def known_accounts(desk: "Desk") -> list[dict[str, Any]]:
         for profile in desk.profiles.values()
         if profile.name not in listed and profile.name != MANUAL
     ]
-    shown = [with_history_left(desk, one) for one in (*found, *fresh)]
+    shown = [with_certificates(desk, with_history_left(desk, one)) for one in (*found, *fresh)]
     return sorted(shown, key=lambda one: str(one["name"]))
 
 

@@ -51,11 +51,11 @@ def command_context(desk: "Desk") -> CommandContext:
         actor=actor(),
         profiles=desk.profiles,
         locations=frozenset(location.code for location in desk.settings.locations),
-        manifest_of=lambda account: _manifest(desk, account),
+        manifest_of=lambda account: manifest_of(desk, account),
     )
 
 
-def _manifest(desk: "Desk", account: str) -> "Manifest":
+def manifest_of(desk: "Desk", account: str) -> "Manifest":
     """What the account's connector declares; nothing where it cannot be used."""
     from oms_sync.runtime.registry import ConnectorUnavailable
     from oms_sync.sdk import Manifest

@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -88,7 +88,12 @@ def _of_machine(desk: "Desk") -> "Iterator[Finding]":
 
 
 def _of_accounts(desk: "Desk", *, is_online: bool) -> "Iterator[Finding]":
-    from oms_sync.runtime.doctor import judge_account, judge_silences, judge_subscriptions
+    from oms_sync.runtime.doctor import (
+        judge_account,
+        judge_certificates,
+        judge_silences,
+        judge_subscriptions,
+    )
     from oms_sync.sdk import Capability
 
     enabled = {one.name for one in desk.settings.accounts if one.enabled}
@@ -100,7 +105,7 @@ def _of_accounts(desk: "Desk", *, is_online: bool) -> "Iterator[Finding]":
         yield from judge_silences(name, _silences(desk, name))
         capabilities = desk.manifest(name).capabilities
         if Capability.LIST_ORDERS in capabilities:
-            yield from _of_certificates(desk, account)
+            yield from judge_certificates(account)
         yield from judge_subscriptions(
             account,
             capabilities,
@@ -109,15 +114,6 @@ def _of_accounts(desk: "Desk", *, is_online: bool) -> "Iterator[Finding]":
         )
         if is_online:
             yield from _of_channel(desk, name)
-
-
-def _of_certificates(desk: "Desk", account: dict[str, Any]) -> "Iterator[Finding]":
-    from oms_sync.runtime.doctor import judge_certificate
-
-    statements = [one["certificate"] for one in desk.reports.certificates(account["name"])]
-    over = [one for one in statements if one["is_day_over"]]
-    newest = max(over, key=lambda one: (one["day"], one["attempt"]), default=None)
-    yield from judge_certificate(account, newest, now=desk.clock.now())
 
 
 def _of_channel(desk: "Desk", account: str) -> "Iterator[Finding]":

@@ -58,6 +58,8 @@ def list_listings(
         "expected": "expected#",
         "state": "state",
     }
+    if any(one["channel_pool"] is not None for one in found):
+        columns["channel_pool"] = "at channel#"
     show_table(columns, found, none="no listings yet; see: oms-sync listings discover --help")
 
 
@@ -231,6 +233,7 @@ def push_listings(
             wanted = {account: listings}
         count = sum(push(acting, name, ids) for name, ids in sorted(wanted.items()))
     say(f"{count} listings will be looked at and pushed where they differ")
+    note("how many are behind and how long that takes: oms-sync accounts show ACCOUNT")
 
 
 def _by_account(listings: Sequence[Mapping[str, Any]], *, is_all: bool) -> dict[str, list[str]]:

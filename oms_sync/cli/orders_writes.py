@@ -84,7 +84,8 @@ def refund_order(  # noqa: PLR0913, PLR0917 - one parameter an option
     with open_desk(context) as desk:
         write = refund(command_context(desk), desk.reports.resolve_order(order), wanted)
     given = write.wish.amount
-    say(f"{given.text()} {given.currency} of {order} go back" if given else f"{order} is refunded")
+    money = f"{given.text()} {given.currency}" if given else "money"
+    say(f"{money} of {order} shall go back")
     note("`oms-sync orders show` says how far the channel is")
 
 

@@ -21,7 +21,7 @@ from rich.text import Text
 
 COLUMNS_MAX = 100
 CELL_MAX = 400
-ID_KEYS = frozenset({"id", "shipment_id"})
+ID_KEYS = frozenset({"id", "shipment_id", "name", "account"})
 _UNSAFE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 _TIME_LENGTH_MIN = len("2026-01-01T00:00:00Z")
 
@@ -73,7 +73,7 @@ def show_table(columns: Mapping[str, str], rows: Iterable[Mapping[str, Any]], *,
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in columns.values():
         side: Literal["right", "left"] = "right" if heading.endswith("#") else "left"
-        # An id broken over two lines cannot be copied: ids keep their width, the rest gives way.
+        # What is broken over two lines cannot be copied: ids and accounts keep their width.
         width = max((len(row_id) for row_id in _ids(listed, columns, heading)), default=0)
         table.add_column(
             heading.removesuffix("#"), justify=side, overflow="fold", min_width=width or None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from oms_sync.cli.account_view import span
 from oms_sync.cli.desk import actor, command_context, open_desk, read_file, time_of
 from oms_sync.cli.output import (
     Json,
@@ -83,7 +84,7 @@ def reconcile_stock(
         for name in _accounts(desk, account, "read_stock"):
             rows = desk.reports.listings(account=name)
             with _flow_context(desk, name) as flow, long_work(f"reading {name}", len(rows)) as told:
-                found += compare_stock(flow, rows, told=told)
+                found += compare_stock(flow, rows, told=told, waits=_waiting(name))
     if as_json:
         show_json(found)
         return
@@ -163,7 +164,7 @@ def _windows(
     """The windows meant, without a choice yesterday; what is younger than two polls is left out."""
     from oms_sync.domain.completeness import window_until, windows_since
 
-    lag = desk.manifest(account).visibility_lag_seconds
+    lag = desk.wire(account).manifest.visibility_lag_seconds  # the account's own, where it is set
     now = desk.clock.now() - timedelta(seconds=2 * desk.profiles[account].poll_seconds + lag)
     if since is not None:
         return list(windows_since(since, now))
@@ -204,30 +205,50 @@ def _compared(desk: "Desk", account: str, window: "Window") -> dict[str, Any]:
 
     label = f"{account}, {window.since:%Y-%m-%d}"
     with _flow_context(desk, account) as flow, long_work(f"listing {label}") as told:
-        found: dict[str, Any] = compare_orders(flow, window, owner=actor(), told=told)
+        found: dict[str, Any] = compare_orders(
+            flow, window, owner=actor(), told=told, waits=_waiting(account)
+        )
     return found
+
+
+def _waiting(account: str) -> Callable[[float, str], None]:
+    """Says why nothing goes on, so that a spent call budget does not look like a hang."""
+
+    def say_so(seconds: float, reason: str) -> None:
+        why = reason or "its channel cannot answer now"
+        note(f"{account}: {why}; asking again in {span(seconds)} (Ctrl-C gives up)")
+
+    return say_so
 
 
 def _show_compared(found: list[dict[str, Any]]) -> None:
     columns = {
         "account": "account",
-        "since": "from",
-        "until": "to",
+        "window": "day",
         "received": "received#",
         "in_hub": "in hub#",
         "quarantined": "quarantined#",
         "ignored": "ignored#",
         "missing": "missing#",
-        "different": "different#",
+        "different": "differ#",
         "extra": "extra#",
-        "outcome": "certificate",
+        "outcome": "outcome",
     }
-    show_table(columns, found, none="no account's connector can list its orders")
+    rows = [{**one, "window": _window_words(one)} for one in found]
+    show_table(columns, rows, none="no account's connector can list its orders")
+    if any(one["day"] is not None and not one["is_day_over"] for one in found):
+        note("a day that is not over is compared and certified as far as it has come")
     for one in found:
         for each in one["differences"][:DIFFERENCES_SHOWN_MAX]:
             complain(f"{one['account']}:{each['channel_order_id']}: {_words(each)}")
         if one["healing"]:
             note(f"{one['account']}: {one['healing']} orders are read again")
+
+
+def _window_words(one: dict[str, Any]) -> str:
+    if one["day"] is None:
+        return f"from {_minute(one['since'])}"
+    return str(one["day"])
 
 
 def _words(order: dict[str, Any]) -> str:
@@ -255,7 +276,16 @@ def _show_certificates(rows: list[dict[str, Any]]) -> None:
         "issued_at": "at",
     }
     none = "nothing was certified yet; a day is, some minutes after it is over"
-    show_table(columns, [row["certificate"] for row in rows], none=none)
+    found = [row["certificate"] for row in rows]
+    shown = [
+        {**one, "attempt": one["attempt"] or None, "issued_at": _minute(one["issued_at"])}
+        for one in found
+    ]
+    show_table(columns, shown, none=none)
+
+
+def _minute(instant: str) -> str:
+    return instant[:16].replace("T", " ")
 
 
 def _show_certificate(row: dict[str, Any]) -> None:

@@ -186,6 +186,7 @@ def sandbox(  # noqa: PLR0913, PLR0917 - one parameter an option
     if limits not in _LIMITS:
         raise typer.BadParameter(f"--limits is one of {', '.join(_LIMITS)}, not {limits!r}")
     options = SandboxOptions(
+        account=f"{channel}-sandbox",
         port=port,
         seed=seed,
         buyers_per_second=buyers,

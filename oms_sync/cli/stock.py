@@ -73,7 +73,8 @@ def show_stock(context: typer.Context, sku: SkuArgument, as_json: Json = False) 
     if as_json:
         show_json(found)
         return
-    show_facts({name: found[name] for name in found if name not in ("locations", "listings")})
+    apart = ("locations", "listings", "channel_pools")
+    show_facts({name: found[name] for name in found if name not in apart})
     show_heading("Locations")
     columns = {"code": "location", "counted": "counted", **_COUNTS}
     show_table(columns, found["locations"], none="counted nowhere")
@@ -88,6 +89,15 @@ def show_stock(context: typer.Context, sku: SkuArgument, as_json: Json = False) 
         "state": "state",
     }
     show_table(columns, found["listings"], none="no listing sells it")
+    if found["channel_pools"]:
+        show_heading("Held and shipped by channels, no stock of ours")
+        columns = {
+            "account": "account",
+            "channel_sku": "channel SKU",
+            "channel_pool": "held#",
+            "at": "at",
+        }
+        show_table(columns, found["channel_pools"], none="")
 
 
 @app.command("explain")

@@ -68,8 +68,10 @@ def _name(order: KnownOrder, residual: Money) -> str:
         return TAX_APART  # collected and remitted by the channel, and never in the total
     if order.is_cancelled and facts.total is not None and facts.total.amount == 0:
         return REFUNDED  # given back in full, after which some channels' total reads 0
-    if any(gone and abs(left + gone) <= slack for gone in _cancelled(order)):
-        return CANCELLED_UNITS  # of the total, and still counted as ordered
+    # Units out of the total and still counted as ordered; the tax may still have their share.
+    share = Decimal(0) if facts.are_taxes_included else tax
+    if any(gone and -share - slack <= left + gone <= slack for gone in _cancelled(order)):
+        return CANCELLED_UNITS
     return UNEXPLAINED
 
 

@@ -6,7 +6,7 @@ Pure. Who signs, over which ledger, is storage's.
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
 from oms_sync.domain.completeness import (
@@ -20,6 +20,12 @@ from oms_sync.domain.completeness import (
 #: differences a certificate names one by one; all are counted
 DIFFERENCES_MAX: Final = 1_000
 DOCUMENT_VERSION: Final = 1
+#: orders a line for people names
+NAMED_MAX: Final = 3
+#: how many days back an operator is told of a day without a certificate
+PROVED_DAYS: Final = 7
+#: so long after its end a day without a certificate is nothing odd: its orders still come in
+DUE_AFTER: Final = timedelta(hours=2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,6 +146,27 @@ def document(claim: Claim, attested: Attested) -> dict[str, Any]:
         "previous": attested.previous,
         "public_key": attested.public_key,
     }
+
+
+def days_due(*, connected_at: datetime, read_since: datetime, now: datetime) -> tuple[date, ...]:
+    """The days of the last week that should have a certificate by now, oldest first.
+
+    A day of which orders were read only from its midst on, `read_since`, is none of them.
+    """
+    newest = (now - DUE_AFTER).astimezone(UTC).date() - timedelta(days=1)
+    first = max(
+        connected_at.astimezone(UTC).date(),
+        (read_since.astimezone(UTC) + timedelta(days=1) - timedelta.resolution).date(),
+    )
+    days = [newest - timedelta(days=back) for back in reversed(range(PROVED_DAYS))]
+    return tuple(day for day in days if day >= first)
+
+
+def why_refused(statement: Mapping[str, Any]) -> str:
+    """In a few words for people, why a day has a refusal in a certificate's place."""
+    orders = [str(one["channel_order_id"]) for one in statement["differences"]]
+    more = f" and {len(orders) - NAMED_MAX} more" if len(orders) > NAMED_MAX else ""
+    return f"refused: {', '.join(orders[:NAMED_MAX]) or 'see its figures'}{more}"
 
 
 def canonical(statement: Mapping[str, Any]) -> bytes:

@@ -98,6 +98,9 @@ class Listing:
     #: the channel's refusal of `refused_generation`; a newer desired is tried again
     refused_reason: str | None = None
     refused_generation: int | None = None
+    #: units the channel itself holds and ships, and when it said so: never pushed, never reserved
+    channel_pool: int | None = None
+    channel_pool_at: datetime | None = None
 
     @property
     def expected(self) -> int | None:

@@ -111,6 +111,8 @@ class OrderFacts:
     fulfilled_by: FulfilledBy | None = None
     is_test: bool | None = None
     shipping_service: str | None = None
+    #: programmes of the channel that promise the buyer more, in its own words; () means none
+    channel_programmes: tuple[str, ...] | None = None
     buyer: Person | None = None
     recipient: Person | None = None
     #: reasons the channel itself gives for not shipping yet; () means none

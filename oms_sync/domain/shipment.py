@@ -4,7 +4,7 @@
 none is made twice.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -118,3 +118,39 @@ def find_shipment(
             parts.append(one)
             left = {line: units - one.lines.get(line, 0) for line, units in left.items()}
     return Found(parts=tuple(parts), missing={line: units for line, units in left.items() if units})
+
+
+def find_again(
+    shipment: Shipment,
+    known: Sequence[ChannelShipment],
+    *,
+    ids: Collection[str],
+    earlier: Sequence[Package],
+) -> tuple[ChannelShipment, ...]:
+    """The dispatches that are our shipment, confirmed before, of those not taken back.
+
+    Known by the ids it was confirmed under. Not every channel keeps ids: then they are those that
+    carry exactly its packages, as they are or as they were (`earlier`), on all of its lines.
+    """
+    standing = [one for one in known if not one.is_cancelled]
+    named = tuple(one for one in standing if one.channel_shipment_id in ids)
+    if named:
+        return named
+    lines = {line.channel_line_id for line in shipment.lines}
+    sets = [
+        plain_numbers(one.tracking_number for one in each) for each in (shipment.packages, earlier)
+    ]
+    alike = tuple(
+        one
+        for one in standing
+        if set(one.lines) <= lines
+        and (numbers := plain_numbers(one.tracking_numbers))
+        and numbers in sets
+    )
+    return alike if {line for one in alike for line in one.lines} == lines else ()
+
+
+def plain_numbers(numbers: Iterable[str | None]) -> frozenset[str]:
+    """Tracking numbers however they are written: some channels keep letters and digits only."""
+    plain = ("".join(filter(str.isalnum, one or "")).upper() for one in numbers)
+    return frozenset(filter(None, plain))

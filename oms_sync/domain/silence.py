@@ -20,6 +20,9 @@ UNANNOUNCED_SECONDS: Final = 900.0
 NOT_PUSHED_SECONDS: Final = 1_800.0
 NOT_RECONCILED_SECONDS: Final = 3_600.0
 NOT_RECONCILED_PERIODS: Final = 3
+NOT_WRITTEN_BACK_SECONDS: Final = 3_600.0
+#: buyers have three days to agree, banks take as long
+UNDECIDED_SECONDS: Final = 4 * 86_400.0
 
 
 class SilenceKind(StrEnum):
@@ -36,6 +39,8 @@ class SilenceKind(StrEnum):
     NOT_PUSHED = "not_pushed"
     #: orders and quantities were not compared
     NOT_RECONCILED = "not_reconciled"
+    #: cancellations, refunds and the like were asked for, and the channel shows none of it
+    NOT_WRITTEN_BACK = "not_written_back"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +72,10 @@ class Pulse:
     unannounced: Sequence[datetime] = ()
     #: listings have wanted a push since then, and no quantity was confirmed since
     unpushed_since: datetime | None = None
+    #: the oldest write-back the channel has not taken, or took and does not show
+    unwritten_since: datetime | None = None
+    #: the oldest one the channel is deciding on, or working at
+    undecided_since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +98,7 @@ def silences(pulse: Pulse, pace: Pace, *, now: datetime) -> Mapping[SilenceKind,
         if _is_over(since, NOT_PUSHED_SECONDS, now):
             reason = "listings wait to be pushed, and the channel has taken no quantity since"
             found[SilenceKind.NOT_PUSHED] = Silence(since=since, reason=reason)
+    _judge_write_backs(found, pulse, now)
     return found
 
 
@@ -160,6 +170,16 @@ def _judge_sweep(
     if _is_over(since, limit, now):
         reason = "the channel's orders have not been compared with ours since"
         found[SilenceKind.NOT_RECONCILED] = Silence(since=since, reason=reason)
+
+
+def _judge_write_backs(found: dict[SilenceKind, Silence], pulse: Pulse, now: datetime) -> None:
+    for since, limit, reason in (
+        (pulse.undecided_since, UNDECIDED_SECONDS, "the channel has not decided since"),
+        (pulse.unwritten_since, NOT_WRITTEN_BACK_SECONDS, "the channel has shown none of it since"),
+    ):
+        if since is not None and _is_over(since, limit, now):
+            words = f"a cancellation, refund, hold or correction was asked for, and {reason}"
+            found[SilenceKind.NOT_WRITTEN_BACK] = Silence(since=since, reason=words)
 
 
 def _is_over(since: datetime, seconds: float, now: datetime) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 from oms_sync.domain.errors import InvalidValue
 from oms_sync.domain.order import LineCounts
@@ -18,6 +18,11 @@ from oms_sync.domain.values import Money
 #: the hold of an order whose buyer asked to cancel it; `…:LINE` where it is about one line
 REQUESTED = "channel:cancellation_requested"
 
+
+#: from here on somebody is told that what was taken does not show
+LATE_SECONDS: Final = 3_600.0
+#: from here on it is not waited for any longer
+GIVEN_UP_SECONDS: Final = 3 * 86_400.0
 
 WriteReason = Literal["buyer", "stock", "address", "price", "fraud", "payment", "returned", "other"]
 """Why units are cancelled or money goes back."""
@@ -66,6 +71,8 @@ class Wish:
     shipping: Money | None = None
     shipment_id: str = ""
     packages: tuple[Package, ...] = ()
+    #: what the shipment had before
+    packages_before: tuple[Package, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,19 +111,21 @@ class CancellationLeft:
 
     #: units still to cancel, by channel line id
     missing: Mapping[str, int]
-    #: units that can be cancelled no more: they shipped, or are in others' care
+    #: units that can be cancelled no more: they shipped, are in others' care, or their line is in
+    #: another order by now
     lost: Mapping[str, int]
     #: `missing` is everything the order has open
     is_whole: bool
 
 
 def cancellation_left(wish: Wish, counts: Mapping[str, LineCounts]) -> CancellationLeft:
-    """Compare what was asked with the units as they are; a line that is gone misses nothing."""
+    """Compare what was asked with the units as they are."""
     missing: dict[str, int] = {}
     lost: dict[str, int] = {}
     for line_id, units in wish.lines.items():
         count = counts.get(line_id)
         if count is None:
+            lost[line_id] = units
             continue
         left = max(0, wish.cancelled_before.get(line_id, 0) + units - count.cancelled)
         possible = min(left, count.open)
@@ -217,4 +226,29 @@ def requested_lines(codes: Iterable[str]) -> frozenset[str] | None:
 
 def superseded(write: WriteBack) -> WriteBack:
     """The same, given up for a newer wish; whoever is telling the channel of it stores nothing."""
-    return replace(write, state=WriteState.SUPERSEDED, turn=write.turn + 1)
+    return replace(over(write, WriteState.SUPERSEDED), turn=write.turn + 1)
+
+
+def over(write: WriteBack, state: WriteState) -> WriteBack:
+    """The same, ended; the words meant for the channel are not kept for longer than they serve."""
+    return replace(write, state=state, wish=replace(write.wish, note=""))
+
+
+class Lateness(StrEnum):
+    """How long a channel has not shown what it took."""
+
+    NONE = "none"
+    #: somebody should look
+    LATE = "late"
+    #: nobody waits any longer
+    TOO_LATE = "too_late"
+
+
+def lateness(write: WriteBack, *, now: datetime, lag_seconds: float) -> Lateness:
+    """Judge what was answered and is not shown yet, by how long the channel's reads may lag."""
+    if write.answered_at is None:
+        return Lateness.NONE
+    age = (now - write.answered_at).total_seconds()
+    if age >= max(GIVEN_UP_SECONDS, lag_seconds):
+        return Lateness.TOO_LATE
+    return Lateness.LATE if age >= max(LATE_SECONDS, lag_seconds) else Lateness.NONE

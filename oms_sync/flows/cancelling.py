@@ -9,7 +9,7 @@ from datetime import datetime
 
 from oms_sync.domain.order import Hold, order_state
 from oms_sync.domain.write_back import Wish, WriteBack, WriteKind
-from oms_sync.flows.records import CANCELLING, StoredOrder, counts_of
+from oms_sync.flows.records import CANCELLING, MANUAL_HOLD, StoredOrder, counts_of
 from oms_sync.sdk import WriteReason
 
 
@@ -57,9 +57,13 @@ def begin(order: StoredOrder, units: Mapping[str, int], ask: Ask) -> tuple[Store
     return with_holds(order, (*order.holds, hold)), write
 
 
-def end(order: StoredOrder) -> StoredOrder:
-    """The order without that hold; what is left of it may ship."""
+def end(order: StoredOrder, *, is_unsure: bool = False) -> StoredOrder:
+    """The order without that hold; what is left of it may ship, or waits for a person."""
     holds = tuple(one for one in order.holds if one.code != CANCELLING)
+    ended = [one for one in order.holds if one.code == CANCELLING]
+    if is_unsure and ended and all(one.code != MANUAL_HOLD for one in holds):
+        detail = "the channel took a cancellation and never showed it"
+        holds += (replace(ended[0], code=MANUAL_HOLD, actor="hub", detail=detail),)
     return replace(with_holds(order, holds), is_reserve_due=True)
 
 

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
+from oms_sync.domain.certificate import instant_text
 from oms_sync.domain.drift import Cause, DriftSigns, last_right_at, probable_cause
 from oms_sync.domain.events import Event
 from oms_sync.domain.listing import DriftPolicy, Listing, lose
@@ -23,7 +24,10 @@ log = structlog.get_logger(__name__)
 
 LOOKS_MAX = 500
 ROUNDS_MAX = 50
+#: a look that disagrees is repeated from so many seconds on and up to so many, and once more
+#: before it is accepted: in between nothing is to be learnt, and calls are few
 LOOK_AGAIN_SECONDS = 1.0
+LOOK_AGAIN_SECONDS_MAX = 5.0
 #: how long a push that was only accepted may stay invisible before it is sent again
 PATIENCE_SECONDS = 30.0
 #: drift of so many days tells a habit from an accident
@@ -84,7 +88,14 @@ def _look_again(context: FlowContext) -> int:
             until=at - timedelta(seconds=LOOK_AGAIN_SECONDS),
             limit=max(1, context.manifest.stock_read_max),
         )
-    doubtful = [one for one in looked if one.expected is not None]
+    early, due = at - timedelta(seconds=LOOK_AGAIN_SECONDS_MAX), _explained_until(context)
+    doubtful = [
+        one
+        for one in looked
+        if one.expected is not None
+        and one.looked_at is not None
+        and (one.looked_at > early or (due is not None and one.looked_at <= due))
+    ]
     if not doubtful:
         return 0
     taken = {one.listing_id: one.taken for one in doubtful}
@@ -108,10 +119,9 @@ def _look_again(context: FlowContext) -> int:
 def accept_looks(context: FlowContext) -> tuple[int, bool]:
     """Accept looks whose orders are imported; answers (accepted, do some still wait)."""
     account = context.account.name
-    drained_at = _drained_at(context)
+    until = _explained_until(context)
     accepted = _accept_agreeing(context)
-    if drained_at is not None:
-        until = drained_at - timedelta(seconds=context.manifest.visibility_lag_seconds)
+    if until is not None:
         for _ in range(ROUNDS_MAX):
             count = _accept_batch(context, until)
             accepted += count
@@ -161,14 +171,16 @@ def _policy(context: FlowContext) -> DriftPolicy:
     return context.account.drift if context.account.mode == "live" else "overwrite"
 
 
-def _drained_at(context: FlowContext) -> datetime | None:
-    """Every order visible at this moment is merged; None while messages still wait."""
+def _explained_until(context: FlowContext) -> datetime | None:
+    """Every sale before this moment is in the books; None while messages still wait."""
     account = context.account.name
     with context.open_work() as work:
         if work.inbox.has_new(account):
             return None
         position = work.feeds.get(account, OrderFeed.CHANGES)
-    return position.drained_at if position else None
+    if position is None or position.drained_at is None:
+        return None
+    return position.drained_at - timedelta(seconds=context.manifest.visibility_lag_seconds)
 
 
 def _accept_all(
@@ -229,7 +241,7 @@ def _drifted(context: FlowContext, work: UnitOfWork, listing: Listing, drift: Dr
         "found": drift.found,
         "policy": account.drift,
         "cause": str(drift_cause(context, work, listing, drift.expected, drift.found)),
-        "since": right_at.isoformat() if right_at else None,
+        "since": instant_text(right_at) if right_at else None,
     }
     context.metrics.count("drift", account=account.name)
     log.warning(

@@ -2,7 +2,8 @@
 
 Stock: schedules looks, longest unseen first; `push_stock` takes them, and says drift when the
 channel shows what nothing here explains. Orders: a sweep over a wide window finds what the feed of
-changes missed; whatever differs goes through the inbox like everything else.
+changes missed; whatever differs goes through the inbox like everything else. What a channel holds
+itself is read again, too.
 """
 
 from dataclasses import replace
@@ -10,6 +11,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
+from oms_sync.flows import pools
 from oms_sync.flows.ports import FlowContext, FlowReport
 from oms_sync.flows.records import FeedPosition, MessageSource, NewMessage
 from oms_sync.sdk import BadPayload, Capability, OrderFeed
@@ -25,9 +27,10 @@ def run(context: FlowContext) -> FlowReport:
     """Schedule looks at listings not seen for a period, and sweep the orders when that is due."""
     now = context.clock.now()
     scheduled = _schedule_looks(context, now)
+    pooled = pools.refresh(context, now)
     swept, is_swept = _sweep(context, now)
     return FlowReport(
-        done=scheduled + swept,
+        done=scheduled + pooled + swept,
         is_more=scheduled == LISTINGS_MAX or not is_swept,
         next_at=now + timedelta(seconds=context.account.reconcile_seconds),
     )

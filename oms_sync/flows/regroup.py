@@ -210,7 +210,7 @@ class Regrouping:
             order,
             known=with_lines(order.known, (one for one in source.known.lines if _id(one) in ids)),
             lines=(*order.lines, *(one for one in source.lines if one.channel_line_id in ids)),
-            holds=_holds(order, source),
+            holds=_holds(order, replace(source, holds=tuple(map(_parted, source.holds)))),
         )
 
     def _leave_out(self, order: StoredOrder, seen: KnownOrder) -> tuple[StoredOrder, KnownOrder]:
@@ -259,8 +259,17 @@ def _line_ids(order: KnownOrder) -> set[str]:
     return {_id(line) for line in order.lines}
 
 
+def _parted(hold: Hold) -> Hold:
+    """A hold for lines that leave its order: their cancellation stays behind, a person decides."""
+    if hold.code != CANCELLING:
+        return hold
+    detail = "lines of it are from an order that is being cancelled"
+    return replace(hold, code=MANUAL_HOLD, actor="hub", detail=detail)
+
+
 def _holds(order: StoredOrder, other: StoredOrder) -> tuple[Hold, ...]:
     """The holds of `order`, and of the other one those of an operator or a cancellation."""
     own = {hold.code for hold in order.holds}
     lasting = {MANUAL_HOLD, CANCELLING} - own
-    return (*order.holds, *(hold for hold in other.holds if hold.code in lasting))
+    taken = {hold.code: hold for hold in reversed(other.holds) if hold.code in lasting}
+    return (*order.holds, *taken.values())

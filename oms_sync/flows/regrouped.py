@@ -22,6 +22,7 @@ def write(
     """Store the changed orders of the batch; ids change hands before anybody takes a free one."""
     account = context.account.name
     work.orders.rename(batch.renamed, batch.merged)
+    work.write_backs.readdress(batch.merged)
     fresh = [order for order in changed if order.order_id not in batch.stored]
     work.orders.add([_without(order, batch.moved) for order in fresh] if batch.moved else fresh)
     work.orders.move_lines(batch.moved)

@@ -241,6 +241,9 @@ class Listings(Protocol):
     def by_channel_skus(self, account: str, skus: Iterable[str]) -> dict[str, list[Listing]]:
         """By exact channel SKU, without locks."""
 
+    def pooled(self, account: str) -> dict[str, Listing]:
+        """Those of which the channel holds units itself, by channel listing id, without locks."""
+
     def lock(self, listing_ids: Iterable[str]) -> dict[str, Listing]:
         """By listing id."""
 
@@ -358,8 +361,13 @@ class WriteBacks(Protocol):
     def save(self, writes: Sequence[WriteBack]) -> None:
         """Store how far each is, passing over those somebody took a later turn at."""
 
-    def orders_asking(self, account: str, limit: int) -> list[str]:
-        """Held orders whose buyer asked to cancel, and that nobody here cancels or tried to."""
+    def readdress(self, order_ids: Mapping[str, str]) -> None:
+        """Every one of an order belongs to the order it was merged into."""
+
+    def orders_asking(self, account: str, limit: int, *, after: str = "") -> list[str]:
+        """Held orders whose buyer asked to cancel, and that nobody here cancels or tried to; by
+        id, those behind `after`.
+        """
 
 
 class Timeline(Protocol):

@@ -13,11 +13,19 @@ import structlog
 
 from oms_sync.domain.errors import DomainError
 from oms_sync.domain.events import Event
-from oms_sync.domain.write_back import WriteBack, WriteKind, WriteState, requested_lines
+from oms_sync.domain.write_back import (
+    Lateness,
+    WriteBack,
+    WriteKind,
+    WriteState,
+    lateness,
+    over,
+    requested_lines,
+)
 from oms_sync.flows.cancelling import Ask, begin, end, open_units
 from oms_sync.flows.ports import FlowContext, FlowReport, UnitOfWork
 from oms_sync.flows.records import StoredOrder
-from oms_sync.flows.write_looks import NOT_SHOWN, Look, is_unsettled, look
+from oms_sync.flows.write_looks import NEVER_SHOWN, NOT_SHOWN, Look, is_unsettled, look
 from oms_sync.sdk import (
     Bug,
     Capability,
@@ -33,9 +41,11 @@ log = structlog.get_logger(__name__)
 BATCH_MAX: Final = 50
 REFUSALS_MAX: Final = 3
 ACCEPTED_MAX: Final = 50
+ACCEPTED_PAGES_MAX: Final = 20
 MERGES_MAX: Final = 10
 WAIT_SECONDS: Final = 1.0
 WAIT_SECONDS_MAX: Final = 1800.0
+LATE: Final = "the channel took it more than an hour ago and does not show it yet"
 #: what each kind needs of the connector
 NEEDS: Final[Mapping[WriteKind, Capability]] = {
     WriteKind.CANCEL: Capability.CANCEL_ORDERS,
@@ -71,7 +81,7 @@ def run(context: FlowContext) -> FlowReport:
                 reason=str(error),
             )
             _put_off(context, write, str(error))
-    is_more = BATCH_MAX in (len(writes), accepted)
+    is_more = len(writes) == BATCH_MAX
     return FlowReport(done=len(writes) + accepted, is_more=is_more, next_at=_next_at(context))
 
 
@@ -81,15 +91,19 @@ def _accept(context: FlowContext) -> int:
     can = Capability.CANCEL_ORDERS in manifest.capabilities
     if account.cancellation_requests != "accept" or not can:
         return 0
-    with context.open_work() as work:
-        ids = work.write_backs.orders_asking(account.name, ACCEPTED_MAX)
-        begun = [
-            _cancel_requested(context, work, order)
-            for order in (work.orders.lock(ids) if ids else {}).values()
-        ]
-        if any(begun):
-            work.commit()
-    return sum(begun)
+    begun, after = 0, ""
+    for _ in range(ACCEPTED_PAGES_MAX):
+        with context.open_work() as work:
+            ids = work.write_backs.orders_asking(account.name, ACCEPTED_MAX, after=after)
+            orders = work.orders.lock(ids) if ids else {}
+            granted = [_cancel_requested(context, work, order) for order in orders.values()]
+            if any(granted):
+                work.commit()
+        begun += sum(granted)
+        if len(ids) < ACCEPTED_MAX:
+            break
+        after = ids[-1]
+    return begun
 
 
 def _cancel_requested(context: FlowContext, work: UnitOfWork, order: StoredOrder) -> bool:
@@ -99,7 +113,8 @@ def _cancel_requested(context: FlowContext, work: UnitOfWork, order: StoredOrder
         for one in work.write_backs.of_orders([order.order_id])
         if one.kind is WriteKind.CANCEL and one.state is not WriteState.CONFIRMED
     ]
-    if asked is None or tried:
+    is_ours = order.known.facts.fulfilled_by != "channel"
+    if asked is None or tried or not is_ours or order.merged_into is not None:
         return False
     possible = open_units(order)
     units = {line_id: one for line_id, one in possible.items() if not asked or line_id in asked}
@@ -174,12 +189,36 @@ def _advance(context: FlowContext, write: WriteBack) -> None:
         _end(context, found.write, WriteState.REFUSED, found.refusal)
     elif found.is_done:
         _end(context, found.write, WriteState.CONFIRMED)
-    elif found.waits_for or found.send is None or write.answered_at is not None:
-        _retry(context, found.write, found.waits_for or NOT_SHOWN, after=found.wait_seconds)
+    elif found.waits_for or found.send is None or found.write.answered_at is not None:
+        _look_again(context, found)
     elif not found.is_repeatable and is_unsettled(context, write):
         _retry(context, found.write, "an answer was lost; it is looked for before a second try")
     else:
         _send(context, write, found)
+
+
+def _look_again(context: FlowContext, found: Look) -> None:
+    """Wait for what the channel took to show; not in silence, and not for ever."""
+    write, reason = found.write, found.waits_for or NOT_SHOWN
+    if reason != NOT_SHOWN:
+        _retry(context, write, reason, after=found.wait_seconds)
+        return
+    lag = context.manifest.visibility_lag_seconds
+    late = lateness(write, now=context.clock.now(), lag_seconds=lag)
+    if late is Lateness.TOO_LATE:
+        _end(context, write, WriteState.REFUSED, NEVER_SHOWN)
+        return
+    is_news = late is Lateness.LATE and write.error != LATE
+    _retry(context, write, LATE if late is Lateness.LATE else NOT_SHOWN)
+    if is_news:
+        context.metrics.count("write_backs_not_shown", account=write.account)
+        log.error(
+            "write_back.not_shown",
+            account=write.account,
+            order=write.order_id,
+            kind=write.kind.value,
+            since=write.answered_at,
+        )
 
 
 def _follow(context: FlowContext, write: WriteBack) -> WriteBack | None:
@@ -197,14 +236,8 @@ def _follow(context: FlowContext, write: WriteBack) -> WriteBack | None:
 
 def _order(context: FlowContext, write: WriteBack) -> StoredOrder:
     """The order that has the lines now."""
-    order_id = write.order_id
     with context.open_work() as work:
-        for _ in range(MERGES_MAX):
-            order = work.orders.load([order_id])[order_id]
-            if order.merged_into is None:
-                return order
-            order_id = order.merged_into
-    raise Bug(f"order {write.order_id} was merged more than {MERGES_MAX} times")
+        return _locked(work, write.order_id)
 
 
 def _send(context: FlowContext, before: WriteBack, found: Look) -> None:
@@ -221,17 +254,22 @@ def _send(context: FlowContext, before: WriteBack, found: Look) -> None:
     except OutcomeUnknown as error:
         _retry(context, write, str(error))
     except Rejected as error:
-        # Nothing happened, so the send does not count; refusals can be passing.
-        write = replace(write, sent_at=before.sent_at)
+        # Refusals can be passing.
+        write = _unsent(write, before)
         if write.attempts < REFUSALS_MAX:
             _retry(context, write, str(error))
         else:
             _end(context, write, WriteState.REFUSED, str(error))
     except (RetryLater, FixAccount, FixData) as error:
-        _retry(context, replace(write, sent_at=before.sent_at), str(error))
+        _retry(context, _unsent(write, before), str(error))
         raise
     else:
         _taken(context, write, receipt)
+
+
+def _unsent(write: WriteBack, before: WriteBack) -> WriteBack:
+    """Nothing happened: the send does not count, and the next look begins where this one did."""
+    return replace(write, sent_at=before.sent_at, known_before=before.known_before)
 
 
 def _taken(context: FlowContext, write: WriteBack, receipt: str | None) -> None:
@@ -250,31 +288,56 @@ def _end(context: FlowContext, write: WriteBack, state: WriteState, reason: str 
     """Confirmed or refused: it is over, and what waited for it goes on."""
     now, account = context.clock.now(), context.account.name
     confirmed_at = now if state is WriteState.CONFIRMED else None
-    over = replace(write, state=state, error=reason, confirmed_at=confirmed_at)
-    order_id = _order(context, write).order_id
+    ended = replace(over(write, state), error=reason, confirmed_at=confirmed_at)
     with context.open_work() as work:
-        order = work.orders.lock([order_id])
+        order = _locked(work, write.order_id)
         if _ours(work, write) is None:
             return
-        work.write_backs.save([over])
+        work.write_backs.save([ended])
         if write.kind is WriteKind.CANCEL:
-            work.orders.save([end(one) for one in order.values()])
+            _let_go(work, order, replace(ended, next_at=now))
             work.wake("reserve", account)
         if write.kind in (WriteKind.REFUND, WriteKind.HOLD, WriteKind.RELEASE):
-            ids = [one.known.ref.channel_order_id for one in order.values()]
-            work.rereads.arm(account, ids, at=now)
+            work.rereads.arm(account, [order.known.ref.channel_order_id], at=now)
             work.wake("ingest", account)
         work.timeline.add([_event(context, f"write_back.{state}", write, reason)])
         work.commit()
-    _log(account, over)
+    _tell(context, ended)
 
 
-def _log(account: str, write: WriteBack) -> None:
+def _locked(work: UnitOfWork, order_id: str) -> StoredOrder:
+    """The order that has the lines now, locked: it cannot be merged while this is stored."""
+    for _ in range(MERGES_MAX):
+        order = work.orders.lock([order_id])[order_id]
+        if order.merged_into is None:
+            return order
+        order_id = order.merged_into
+    raise Bug(f"order {order_id} was merged more than {MERGES_MAX} times")
+
+
+def _let_go(work: UnitOfWork, order: StoredOrder, ended: WriteBack) -> None:
+    """Take its hold off, unless another cancellation needs it; a person decides what is unsure.
+
+    Refunds that waited for it go on.
+    """
+    left = [one for one in work.write_backs.of_orders([order.order_id]) if one.state.is_open]
+    if any(one.kind is WriteKind.CANCEL for one in left):
+        return
+    work.orders.save([end(order, is_unsure=ended.error == NEVER_SHOWN)])
+    for one in left:
+        present = work.write_backs.lock(one.write_id) if one.kind is WriteKind.REFUND else None
+        if present is not None and present.sent_at is None:
+            work.write_backs.save([replace(present, next_at=min(present.next_at, ended.next_at))])
+
+
+def _tell(context: FlowContext, write: WriteBack) -> None:
+    account = context.account.name
     if write.state is WriteState.CONFIRMED:
         log.info(
             "write_back.confirmed", account=account, order=write.order_id, kind=write.kind.value
         )
         return
+    context.metrics.count("write_backs_refused", account=account)
     log.error(
         "write_back.refused",
         account=account,
@@ -296,18 +359,19 @@ def _retry(
 
 def _event(context: FlowContext, name: str, write: WriteBack, reason: str) -> Event:
     amount = write.wish.amount
+    detail = {
+        "kind": write.kind.value,
+        "units": sum(write.wish.lines.values()) or None,
+        "amount": f"{amount.text()} {amount.currency}" if amount else None,
+        "reason": reason or None,
+    }
     return Event(
         name=name,
         at=context.clock.now(),
         actor="hub",
         order_id=write.order_id,
         account=context.account.name,
-        detail={
-            "kind": write.kind.value,
-            "units": sum(write.wish.lines.values()) or None,
-            "amount": f"{amount.text()} {amount.currency}" if amount else None,
-            "reason": reason or None,
-        },
+        detail={name: value for name, value in detail.items() if value is not None},
     )
 
 

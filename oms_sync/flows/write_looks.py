@@ -10,7 +10,7 @@ from typing import Final
 
 from oms_sync.domain.merge import first_sight, merge
 from oms_sync.domain.order import KnownOrder, LineCounts, line_counts
-from oms_sync.domain.shipment import ChannelShipment, Shipment
+from oms_sync.domain.shipment import ChannelShipment, Shipment, find_again, plain_numbers
 from oms_sync.domain.values import Money
 from oms_sync.domain.write_back import (
     WriteBack,
@@ -32,10 +32,21 @@ from oms_sync.sdk import (
 
 #: how soon to look again for what the hub itself has to take in
 TAKE_IN_SECONDS: Final = 1.0
+#: and how soon the time after: something keeps it
+TAKE_IN_AGAIN_SECONDS: Final = 30.0
 #: how long what was sent may take to show before money is sent again: longer than any call lasts,
 #: so that a turn that came too late cannot pay a second time either
 UNSETTLED_SECONDS: Final = 900.0
+#: corrected tracking that was taken and does not show is sent again after this, so many turns long
+RESEND_SECONDS: Final = 10.0
+RESEND_ATTEMPTS_MAX: Final = 8
 NOT_SHOWN: Final = "the channel does not show it yet"
+TAKING_IN: Final = "the channel shows it; the hub is taking it in"
+NEVER_SHOWN: Final = (
+    "the channel took it and has not shown it since: see there what became of it, and ask again "
+    "if nothing did"
+)
+CANCELLED_FIRST: Final = "a cancellation of the order is under way, and it may give money back"
 
 _UNSURE: Final = (
     "its answer was lost, and another refund has appeared since: see at the channel whether it is "
@@ -86,8 +97,9 @@ def _look_cancellation(context: FlowContext, order: StoredOrder, write: WriteBac
         return Look(write=write, waits_for="the channel shows no such order")
     left = cancellation_left(write.wish, _counts(order, known))
     if not left.missing:
-        waits_for = "the channel shows it; the hub is taking it in"
-        return Look(write=write, waits_for=waits_for, wait_seconds=TAKE_IN_SECONDS)
+        is_again = write.error == TAKING_IN
+        seconds = TAKE_IN_AGAIN_SECONDS if is_again else TAKE_IN_SECONDS
+        return Look(write=write, waits_for=TAKING_IN, wait_seconds=seconds)
     cancellation = OutgoingCancellation(
         key=write.write_id,
         channel_order_id=order.known.ref.channel_order_id,
@@ -106,7 +118,7 @@ def _look_cancellation(context: FlowContext, order: StoredOrder, write: WriteBac
 
 def _lost(lost: Mapping[str, int]) -> str:
     parts = ", ".join(f"{units} of line {line_id}" for line_id, units in sorted(lost.items()))
-    return f"shipped or in others' care by now: {parts}" if parts else ""
+    return f"shipped, in others' care or in another order by now: {parts}" if parts else ""
 
 
 def _read_order(context: FlowContext, order: StoredOrder) -> KnownOrder | None:
@@ -145,13 +157,17 @@ def _counts(order: StoredOrder, known: KnownOrder) -> dict[str, LineCounts]:
 
 
 def _look_refund(context: FlowContext, order: StoredOrder, write: WriteBack) -> Look:
-    shown = context.session.read_refunds(order.known.ref.channel_order_id)
     with context.open_work() as work:
-        others = [
-            one.channel_refund_id
-            for one in work.write_backs.of_orders([order.order_id])
-            if one.write_id != write.write_id and one.channel_refund_id
-        ]
+        writes = work.write_backs.of_orders([order.order_id])
+    is_cancelling = any(one.kind is WriteKind.CANCEL and one.state.is_open for one in writes)
+    if is_cancelling and write.sent_at is None:
+        return Look(write=write, waits_for=CANCELLED_FIRST)
+    shown = context.session.read_refunds(order.known.ref.channel_order_id)
+    others = [
+        one.channel_refund_id
+        for one in writes
+        if one.write_id != write.write_id and one.channel_refund_id
+    ]
     found = find_refund(write, shown, others)
     if found is not None:
         return _found_refund(replace(write, channel_refund_id=found.channel_refund_id), found.state)
@@ -160,6 +176,8 @@ def _look_refund(context: FlowContext, order: StoredOrder, write: WriteBack) -> 
     strangers = [one for one in shown if _is_new(write, one, others)]
     if write.sent_at is not None and strangers and not is_unsettled(context, write):
         return Look(write=write, refusal=_UNSURE)
+    if is_cancelling:
+        return Look(write=write, waits_for=CANCELLED_FIRST)
     refusal = _too_much(order, write, shown)
     if write.known_before is None:
         write = replace(write, known_before=tuple(one.channel_refund_id for one in shown))
@@ -237,16 +255,15 @@ def _look_correction(context: FlowContext, order: StoredOrder, write: WriteBack)
     shown = context.session.read_shipments(channel_order_id)
     with context.open_work() as work:
         push = work.shipments.lock([write.wish.shipment_id])[write.wish.shipment_id]
-    ours = [
-        one
-        for one in shown
-        if one.channel_shipment_id in push.channel_shipment_ids and not one.is_cancelled
-    ]
+    shipment = replace(push.shipment, packages=write.wish.packages)
+    ours = find_again(
+        shipment, shown, ids=push.channel_shipment_ids, earlier=write.wish.packages_before
+    )
     if not ours:
         return Look(write=write, refusal="the channel does not show the dispatch any more")
-    numbers = {one.tracking_number for one in write.wish.packages if one.tracking_number}
-    has_all = all(set(one.tracking_numbers) == numbers for one in ours)
-    if write.answered_at is not None:
+    numbers = plain_numbers(one.tracking_number for one in shipment.packages)
+    has_all = all(plain_numbers(one.tracking_numbers) == numbers for one in ours)
+    if write.answered_at is not None and (has_all or not _is_dropped(context, write)):
         return Look(write=write, is_done=has_all, waits_for="" if has_all else NOT_SHOWN)
 
     def send() -> None:
@@ -254,7 +271,17 @@ def _look_correction(context: FlowContext, order: StoredOrder, write: WriteBack)
             correction = _correction(write, push.shipment, one)
             context.session.correct_shipment(replace(correction, channel_order_id=channel_order_id))
 
-    return Look(write=write, send=send)
+    return Look(write=replace(write, answered_at=None), send=send)
+
+
+def _is_dropped(context: FlowContext, write: WriteBack) -> bool:
+    """Whether what the channel took and does not show is to be sent again: nothing doubles."""
+    wait = max(RESEND_SECONDS, context.manifest.visibility_lag_seconds)
+    return (
+        write.answered_at is not None
+        and write.attempts <= RESEND_ATTEMPTS_MAX
+        and context.clock.now() >= write.answered_at + timedelta(seconds=wait)
+    )
 
 
 def _correction(

@@ -170,7 +170,9 @@ def note_errors(
         elif each["type"] == "missing":
             to.say(node.place, (*base, *path), "is missing; write it")
         else:
-            to.say(node.place, (*base, *known), _sentence(each))
+            looks = _looks_at(model, path) if each["type"] == _NO_MATCH else None
+            said = f"must be {looks}" if looks else _sentence(each)
+            to.say(node.place, (*base, *known), said)
 
 
 def _is_echo(path: KeyPath, broken: KeyPath) -> bool:
@@ -184,6 +186,8 @@ def _key_place(root: Node, path: KeyPath) -> Place:
     return entry.place if entry else node.place
 
 
+#: a value that does not look as its field describes it
+_NO_MATCH = "string_pattern_mismatch"
 _SENTENCES = {
     "string_type": "must be text; put it in quotes",
     "model_type": "must be a mapping of `key: value` lines",
@@ -212,6 +216,19 @@ def _sentence(error: ErrorDetails) -> str:
         return str(context.get("error", error["msg"]))
     text = error["msg"].removeprefix("Input ").removeprefix("should ")
     return f"should {text}" if error["msg"].startswith("Input should ") else error["msg"]
+
+
+def _looks_at(model: type[BaseModel], path: KeyPath) -> str | None:
+    """What the field at `path` says of its values, for people: an expression helps nobody."""
+    owner = path[:-1]
+    at: Any = model
+    for part in owner:
+        if isinstance(part, str) and (inner := _models(at)):
+            field = inner[0].model_fields.get(part)
+            at = field.annotation if field else None
+    fields = {name: one for each in _models(at) for name, one in each.model_fields.items()}
+    field = fields.get(str(path[-1]))
+    return field.description if field else None
 
 
 def _fields_at(model: type[BaseModel], path: KeyPath) -> list[str]:

@@ -6,7 +6,7 @@ It judges; who calls it asks the database, the disk and the channels.
 import stat
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -18,8 +18,6 @@ Status = Literal["ok", "warn", "fail"]
 
 #: a subscription is looked at hourly: older than this, nobody looks
 SUBSCRIPTION_MAX: Final = timedelta(hours=3)
-#: a day is certified once it is over and visible: two days on, it is overdue
-CERTIFICATE_MAX: Final = timedelta(days=2)
 SKEW_SECONDS_MAX: Final = 300
 #: worth a look long before it stops anything
 SKEW_SECONDS_ODD: Final = 30
@@ -92,7 +90,7 @@ def judge_disk(folder: Path, *, free: int, total: int, floor: int, low_share: fl
 def judge_answer(account: str, answer: Mapping[str, Any]) -> list[Finding]:
     """What the channel answered about the account, as `accounts test` has it."""
     place = f"{account} channel"
-    look = f"oms-sync accounts test {account}; its runbook"
+    look = f"oms-sync accounts test {account}; the runbook that fits what it says"
     found = [
         Finding(status="fail", place=place, said=problem, remedy=look)
         for problem in answer["problems"]
@@ -126,28 +124,28 @@ def judge_account(account: Mapping[str, Any]) -> list[Finding]:
         remedy = "the runbook “The account is degraded”"
         found.append(_of(name, "warn", str(account["reason"]), remedy))
     for gap in account["gaps"]:
-        said = f"changes from {gap['since']} to {gap['until']} are lost"
+        said = f"changes from {_minute(gap['since'])} to {_minute(gap['until'])} are lost"
         remedy = "the runbook “A gap”: compare the channel's own export of that time"
         found.append(_of(name, "warn", said, remedy))
     return found or [_of(name, "ok", "state ok, no gap", "")]
 
 
-def judge_certificate(
-    account: Mapping[str, Any], newest: Mapping[str, Any] | None, *, now: datetime
-) -> list[Finding]:
-    """Whether the days before yesterday are certified; `newest` is the last day's statement."""
-    name, connected_at = str(account["name"]), account["first_connected_at"]
-    if connected_at is None or now - datetime.fromisoformat(connected_at) < CERTIFICATE_MAX:
+def judge_certificates(account: Mapping[str, Any]) -> list[Finding]:
+    """Whether every day that is over is proved complete."""
+    name = str(account["name"])
+    if account["uncertified"]:
+        return [
+            _of(
+                name,
+                "warn",
+                f"{one['day']} has no certificate: {one['reason']}",
+                f"oms-sync reconcile orders --account {name} --day {one['day']}",
+            )
+            for one in account["uncertified"]
+        ]
+    if account["certified_on"] is None:
         return []
-    if newest is not None and newest["outcome"] != "issued":
-        named = ", ".join(str(one["channel_order_id"]) for one in newest["differences"][:3])
-        said = f"the certificate of {newest['day']} was refused: {named or 'see its figures'}"
-        return [_of(name, "warn", said, f"oms-sync reconcile orders --account {name}")]
-    last = date.fromisoformat(newest["day"]) if newest is not None else None
-    if last is None or last < (now - CERTIFICATE_MAX).date():
-        said = f"no day is certified since {last or 'the first connection'}"
-        return [_of(name, "warn", said, f"oms-sync certificate --account {name}")]
-    return [_of(name, "ok", f"certified up to {last}", "")]
+    return [_of(name, "ok", f"certified up to {account['certified_on']}", "")]
 
 
 def judge_silences(account: str, found: Mapping[str, str]) -> list[Finding]:
@@ -179,11 +177,16 @@ def judge_subscriptions(
 
 def _subscription(name: str, one: Mapping[str, Any], now: datetime) -> Finding:
     seen_at = datetime.fromisoformat(one["seen_at"]) if one["seen_at"] else None
-    said = f"{one['kind']} seen fine {one['seen_at'] or 'never'}"
+    said = f"{one['kind']} seen fine {_minute(one['seen_at']) if seen_at else 'never'}"
     if seen_at is None or now - seen_at > SUBSCRIPTION_MAX:
         remedy = f"start the hub, it looks every hour; or oms-sync accounts subscribe {name}"
         return _of(name, "warn", said, remedy)
     return _of(name, "ok", said, "")
+
+
+def _minute(instant: str) -> str:
+    """An RFC 3339 instant as people read it, in UTC."""
+    return datetime.fromisoformat(instant).astimezone(UTC).strftime("%Y-%m-%d %H:%M")
 
 
 def _of(account: str, status: Status, said: str, remedy: str) -> Finding:

@@ -65,6 +65,21 @@ METRICS: Final[Mapping[str, Declared]] = {
     "messages_dead": Declared(
         kind="counter", meaning="Messages that became dead letters.", labels=("account",)
     ),
+    "write_backs_open": Declared(
+        kind="gauge",
+        meaning="Cancellations, refunds, holds and corrections the channel does not show yet.",
+        labels=("account",),
+    ),
+    "write_backs_refused": Declared(
+        kind="counter",
+        meaning="Write-backs that ended without the channel doing what was asked.",
+        labels=("account",),
+    ),
+    "write_backs_not_shown": Declared(
+        kind="counter",
+        meaning="Write-backs the channel took and did not show within an hour.",
+        labels=("account",),
+    ),
     "alarms": Declared(
         kind="gauge",
         meaning="1 while the account is silent in this way, else 0.",

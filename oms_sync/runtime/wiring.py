@@ -70,8 +70,11 @@ class _WatchedTokens:
         return self._store.locked()
 
     def _hide(self, fields: Mapping[str, str]) -> None:
-        for value in fields.values():
-            self._redactor.register_secret(value)
+        for name, value in fields.items():
+            # Times and documents are no secrets; changing with every write, they would push the
+            # real ones out of what the redactor remembers.
+            if not name.endswith("_at") and not value.startswith(("{", "[")):
+                self._redactor.register_secret(value)
 
 
 def wire(account: AccountSettings, ground: Ground) -> AccountWiring:

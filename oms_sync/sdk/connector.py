@@ -104,7 +104,10 @@ class ReceiveWebhooks(Protocol):
     """Capability `receive_webhooks`."""
 
     def ensure_subscriptions(self, url: str) -> tuple[str, ...]:
-        """Make the channel send every wanted topic to `url`; answers the topics created anew."""
+        """Make the channel send every wanted topic to `url`.
+
+        Answers the topics made anew or turned back to us: what they told meanwhile was missed.
+        """
 
 
 @runtime_checkable
@@ -124,7 +127,10 @@ class PullNotifications(Protocol):
         """Take messages out for good; called only once they are stored."""
 
     def subscribe_queue(self) -> tuple[str, ...]:
-        """Make the channel write every wanted topic to the queue; answers the topics made anew."""
+        """Make the channel write every wanted topic to the queue.
+
+        Answers the topics made anew or turned back to it: what they told meanwhile was missed.
+        """
 
 
 @runtime_checkable
@@ -228,6 +234,14 @@ class FollowWrites(Protocol):
 
     def follow_write(self, receipt: str) -> bool:
         """True once the channel has decided; raises Rejected when it decided against us."""
+
+
+@runtime_checkable
+class ReadPools(Protocol):
+    """What a session also has where the channel holds and ships stock of its own."""
+
+    def read_pools(self) -> Mapping[str, int] | None:
+        """Units the channel holds, by channel listing id; None where the account may not know."""
 
 
 class Consent(Protocol):

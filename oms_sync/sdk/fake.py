@@ -167,6 +167,12 @@ class FakeChannel:
         with self.lock:
             return self.books.offer(channel_sku, quantity, is_stocked=is_stocked)
 
+    def store_units(self, channel_sku: str, units: int | None) -> None:
+        """So many units lie at the channel, which ships them itself; None ends that."""
+        with self.lock:
+            listing = self.books.offered(channel_sku)
+            self.books.listings[listing.channel_listing_id] = replace(listing, pool=units)
+
     def buy(
         self,
         *lines: tuple[str, int],

@@ -31,6 +31,8 @@ class FakeListing:
     quantity: int = 0
     #: what it was before the newest push, for stale reads (F41)
     quantity_before: int = 0
+    #: units the channel holds itself, None where it holds none
+    pool: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

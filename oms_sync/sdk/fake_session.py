@@ -217,11 +217,21 @@ class FakeSession:
                         title=f"Article {one.channel_sku}",
                         quantity=one.quantity if one.is_stocked else None,
                         is_stocked=one.is_stocked,
+                        channel_pool=one.pool,
                     )
                     for one in listings[begin : begin + size]
                 ),
                 cursor=str(begin + size) if begin + size < len(listings) else None,
             )
+
+    def read_pools(self) -> Mapping[str, int] | None:
+        """What the channel holds itself; None without the permission `pools`."""
+        self._read("read_pools", Priority.BULK)
+        with self._channel.lock:
+            if "pools" in self._channel.missing_permissions:
+                return None
+            listings = self._books.listings.values()
+            return {one.channel_listing_id: one.pool for one in listings if one.pool is not None}
 
     def read_stock(self, channel_listing_ids: Sequence[str]) -> StockReading:
         """What the listings show; unknown and uncounted ones are absent."""

@@ -101,6 +101,9 @@ class ChannelListing:
     quantity: int | None = None
     #: False when the channel does not count its stock: it is never pushed
     is_stocked: bool = True
+    #: units the channel itself holds and ships: recorded with its time, never pushed, never
+    #: reserved; None where there are none or nobody may know
+    channel_pool: int | None = None
     #: what the operator should know, such as "the shop sells on when sold out"
     warning: str = ""
 

@@ -66,7 +66,9 @@ class Line:
     quantity: int
     removed: int = 0
     fulfilled: int = 0
+    #: refunded after shipping; `kept` of them stay with the buyer or are thrown away
     returned: int = 0
+    kept: int = 0
 
     @property
     def unfulfilled(self) -> int:

@@ -176,13 +176,16 @@ class Sales:
         store, returns, (kind, place) = self._store, [], how
         unshipped = 0 if kind == "RETURN" else min(count, line.unfulfilled)
         if unshipped:
-            source = store.release(order, line, unshipped, restock=kind == "CANCEL")
-            returns.append((unshipped, kind, source if kind == "CANCEL" else None))
+            is_restocked = kind == "CANCEL"
+            source = store.release(order, line, unshipped, restock=is_restocked, at=place)
+            returns.append((unshipped, kind, source if is_restocked else None))
         shipped = count - unshipped
         if shipped:
             line.returned += shipped
             back = None if kind == "NO_RESTOCK" else place or store.places[0]
-            if back is not None:
+            if back is None:
+                line.kept += shipped
+            else:
                 store.move(line.variant, back, shipped)
             returns.append((shipped, "RETURN" if back else kind, back))
         return [
@@ -273,7 +276,7 @@ def order_truth(order: Order) -> dict[str, Any]:
         "lines": [
             _line_truth(line, line.quantity, "quantity_ordered")
             | {"quantity_cancelled": line.removed, "quantity_shipped": line.fulfilled}
-            | {"quantity_returned": line.returned}
+            | {"quantity_returned": line.returned - line.kept}
             for line in order.lines
         ],
         "shipments": [

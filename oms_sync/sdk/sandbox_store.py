@@ -206,10 +206,16 @@ class Store:
             if place.id in taken:
                 self.new_work(order, place, taken[place.id])
 
-    def release(self, order: Order, line: Line, count: int, *, restock: bool) -> Place | None:
-        """Take unshipped units of a line off the order's open work, newest work first."""
+    def release(
+        self, order: Order, line: Line, count: int, *, restock: bool, at: Place | None = None
+    ) -> Place | None:
+        """Take unshipped units of a line off the order's open work.
+
+        Work `at` a place comes first, then the newest.
+        """
         place = None
-        for work in reversed(order.work):
+        newest_first = list(reversed(order.work))
+        for work in sorted(newest_first, key=lambda one: one.place is not at):
             for work_line in work.lines:
                 units = min(count, work_line.remaining)
                 if work_line.line is not line or not units:

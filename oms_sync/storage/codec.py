@@ -75,6 +75,7 @@ _FACTS: Mapping[str, Codec] = {
     "fulfilled_by": _PLAIN,
     "is_test": _PLAIN,
     "shipping_service": _PLAIN,
+    "channel_programmes": _TEXTS,
     "channel_holds": _TEXTS,
     "unmapped_codes": _TEXTS,
     "line_ids": _TEXTS,

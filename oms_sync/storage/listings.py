@@ -36,6 +36,7 @@ _BY_CHANNEL_ID = _ALL.where(_ACCOUNT, among(listings.c.channel_listing_id, "chan
 _BY_CHANNEL_SKU = _ALL.where(_ACCOUNT, among(listings.c.channel_sku, "channel_skus")).order_by(
     listings.c.listing_id
 )
+_POOLED = _ALL.where(_ACCOUNT, listings.c.channel_pool.is_not(None))
 _LOCK = locks.listings_in_order(_ALL.where(among(listings.c.listing_id, "listing_ids")))
 _LOCK_BY_SKU = locks.listings_in_order(
     select(listings.c.listing_id, listings.c.account).where(among(listings.c.sku, "skus"))
@@ -172,6 +173,9 @@ class Listings:
             for one in self._read(_BY_CHANNEL_SKU, parameters):
                 grouped.setdefault(one.channel_sku, []).append(one)
         return grouped
+
+    def pooled(self, account: str) -> dict[str, Listing]:
+        return {one.channel_listing_id: one for one in self._read(_POOLED, {"account": account})}
 
     def lock(self, listing_ids: Iterable[str]) -> dict[str, Listing]:
         wanted = list(listing_ids)
@@ -319,6 +323,8 @@ def read_listing(row: Any) -> Listing:
         held_reason=row.held_reason,
         refused_reason=row.refused_reason,
         refused_generation=row.refused_generation,
+        channel_pool=row.channel_pool,
+        channel_pool_at=row.channel_pool_at,
     )
 
 
@@ -361,6 +367,8 @@ def _row(one: Listing) -> Parameters:
         "held_reason": one.held_reason,
         "refused_reason": one.refused_reason,
         "refused_generation": one.refused_generation,
+        "channel_pool": one.channel_pool,
+        "channel_pool_at": one.channel_pool_at,
         "is_stale": True,
         "push_delta": push_delta,
     }

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, bindparam, delete, func, literal, or_, select, update
+from sqlalchemy import and_, bindparam, delete, func, literal, not_, or_, select, text, update
 
 from oms_sync.domain.silence import Pulse, SilenceKind
 from oms_sync.flows.upkeep import Alarm, AskedConsent, Gap, Subscription
@@ -15,6 +15,7 @@ from oms_sync.storage.tables.hub import accounts, feeds
 from oms_sync.storage.tables.listings import listing_policies, listings
 from oms_sync.storage.tables.orders import orders
 from oms_sync.storage.tables.upkeep import alarms, consents, gaps, subscriptions
+from oms_sync.storage.tables.write_backs import write_backs
 from oms_sync.storage.writing import insert_or_ignore, insert_or_update
 
 #: listings looked at to tell since when one waits
@@ -58,6 +59,16 @@ _UNANNOUNCED = (
     .order_by(orders.c.imported_at)
     .limit(bindparam("b_limit"))
 )
+#: the channel decides on these, or is sending their money
+_IS_TAKEN_UP = or_(
+    write_backs.c.channel_refund_id != "",
+    and_(write_backs.c.receipt != "", write_backs.c.answered_at.is_(None)),
+)
+_ASKED = select(func.min(write_backs.c.asked_at)).where(
+    write_backs.c.account == _ACCOUNT, text("write_backs.state IN ('waiting', 'sent')")
+)
+_UNWRITTEN = _ASKED.where(not_(_IS_TAKEN_UP))
+_UNDECIDED = _ASKED.where(_IS_TAKEN_UP)
 _SUBSCRIPTION = select(subscriptions).where(
     subscriptions.c.account == _ACCOUNT, subscriptions.c.kind == bindparam("b_kind")
 )
@@ -106,6 +117,8 @@ class Upkeep:
             last_order_at=self._instant(_NEWEST, account),
             unannounced=self._unannounced(account, unannounced_max),
             unpushed_since=self._unpushed_since(account),
+            unwritten_since=self._instant(_UNWRITTEN, account),
+            undecided_since=self._instant(_UNDECIDED, account),
         )
 
     def subscription(self, account: str, kind: str) -> Subscription | None:

@@ -41,8 +41,8 @@ _NEXT_AT = select(func.min(write_backs.c.next_at)).where(
     write_backs.c.account == bindparam("account"), _UNTOLD
 )
 _SAVED = (
-    "state", "attempts", "turn", "next_at", "sent_at", "receipt", "answered_at", "confirmed_at",
-    "known_before", "channel_refund_id", "error",
+    "wish", "state", "attempts", "turn", "next_at", "sent_at", "receipt", "answered_at",
+    "confirmed_at", "known_before", "channel_refund_id", "error",
 )  # fmt: skip
 _SAVE = (
     update(write_backs)
@@ -52,11 +52,17 @@ _SAVE = (
     )
     .values({name: bindparam(name) for name in _SAVED})
 )
+_READDRESS = (
+    update(write_backs)
+    .where(write_backs.c.order_id == bindparam("b_order_id"))
+    .values(order_id=bindparam("order_id"))
+)
 _ASKING = (
     select(orders.c.order_id)
     .where(
         orders.c.account == bindparam("account"),
         orders.c.state == "held",
+        orders.c.order_id > bindparam("after"),
         orders.c.holds.contains(REQUESTED, autoescape=True),
         ~select(write_backs.c.write_id)
         .where(
@@ -85,7 +91,6 @@ class WriteBacks:
             "order_id": write.order_id,
             "account": write.account,
             "kind": str(write.kind),
-            "wish": to_json(_wish_document(write.wish)),
             "asked_at": write.asked_at,
             "actor": write.actor,
             **_saved(write),
@@ -116,8 +121,15 @@ class WriteBacks:
         rows = [{"b_write_id": one.write_id, "b_turn": one.turn, **_saved(one)} for one in writes]
         self._transaction.run_many(_SAVE, rows)
 
-    def orders_asking(self, account: str, limit: int) -> list[str]:
-        rows = self._transaction.rows(_ASKING, {"account": account, "limit": limit})
+    def readdress(self, order_ids: Mapping[str, str]) -> None:
+        self._transaction.run_many(
+            _READDRESS,
+            [{"b_order_id": one, "order_id": into} for one, into in sorted(order_ids.items())],
+        )
+
+    def orders_asking(self, account: str, limit: int, *, after: str = "") -> list[str]:
+        values = {"account": account, "limit": limit, "after": after}
+        rows = self._transaction.rows(_ASKING, values)
         return [row.order_id for row in rows]
 
     def _locked(self, write_ids: list[str]) -> dict[str, WriteBack]:
@@ -153,6 +165,7 @@ def read_write_back(row: Any) -> WriteBack:
 def _saved(write: WriteBack) -> dict[str, Any]:
     known = write.known_before
     return {
+        "wish": to_json(_wish_document(write.wish)),
         "state": str(write.state),
         "attempts": write.attempts,
         "turn": write.turn,
@@ -180,7 +193,8 @@ def _wish_document(wish: Wish) -> dict[str, Any]:
         },
         "shipping": _money_document(wish.shipping),
         "shipment_id": wish.shipment_id,
-        "packages": [[one.carrier, one.tracking_number, one.tracking_url] for one in wish.packages],
+        "packages": _packages_document(wish.packages),
+        "packages_before": _packages_document(wish.packages_before),
     }
 
 
@@ -198,10 +212,19 @@ def _wish(document: Mapping[str, Any]) -> Wish:
         },
         shipping=_money(document["shipping"]),
         shipment_id=document["shipment_id"],
-        packages=tuple(
-            Package(carrier=carrier, tracking_number=number, tracking_url=url)
-            for carrier, number, url in document["packages"]
-        ),
+        packages=_packages(document["packages"]),
+        packages_before=_packages(document["packages_before"]),
+    )
+
+
+def _packages_document(packages: Sequence[Package]) -> list[list[str | None]]:
+    return [[one.carrier, one.tracking_number, one.tracking_url] for one in packages]
+
+
+def _packages(document: list[list[Any]]) -> tuple[Package, ...]:
+    return tuple(
+        Package(carrier=carrier, tracking_number=number, tracking_url=url)
+        for carrier, number, url in document
     )
 
 

@@ -10,7 +10,12 @@ from oms_sync.web.health import RenderMetrics
 
 #: how old the figures from the database may be
 GAUGE_SECONDS_MAX: Final = 5.0
-_GAUGES: Final = ("cursor_age_seconds", "listings_behind", "dead_letters")
+_GAUGES: Final = (
+    "cursor_age_seconds",
+    "listings_behind",
+    "dead_letters",
+    "write_backs_open",
+)
 
 
 def metrics_renderer(

@@ -75,3 +75,11 @@ def test_the_list_names_silences_where_nothing_worse_is_known(account, reason):
 )
 def test_the_time_left_until_something_is_lost_is_said(seconds, words):
     assert history_words(seconds) == words
+
+
+def test_an_account_whose_connector_is_missing_is_listed_beside_the_others(shell):
+    path = shell.folder / "oms-sync.yaml"
+    stray = "  - {name: stray, connector: nowhere, settings: {}}\n"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace("accounts:\n", "accounts:\n" + stray, 1), encoding="utf-8")
+    assert [one["name"] for one in shell.json("accounts", "list")] == ["shop-a", "stray"]

@@ -17,6 +17,7 @@ ACCOUNT = {
     "cursor_age_seconds": 12.4,
     "listings": 10_000,
     "listings_behind": 1_234,
+    "write_backs_open": 0,
     "dead_letters": 12,
     "drain_seconds": 7_530.0,
     "reason": "the channel answers slowly",
@@ -37,6 +38,14 @@ def test_the_list_shows_the_scarcest_budget_and_the_time_to_drain_in_100_columns
     for part in ("12 s ago", "1234", "25%", "2.1 h"):
         assert part in lines[1]
     assert len([line for line in lines if "marketplace-de" in line]) == 2, "one line each"
+
+
+def test_the_list_says_how_much_is_asked_of_a_channel_that_does_not_show_it(capsys):
+    one = {**ACCOUNT, "name": "a", "reason": "", "write_backs_open": 3}
+    show_accounts([one])
+    assert "3 write-backs open" in " ".join(capsys.readouterr().out.split())
+    show_account_facts(one)
+    assert "write backs open" in capsys.readouterr().out
 
 
 def test_an_account_shows_its_budget_an_operation_a_line(capsys):
@@ -98,3 +107,14 @@ def _budgets(path) -> list[BudgetRecord]:
         store = desk.storage.budgets
         store.change("shop-a", None, lambda found, at: seen.extend(found.values()) or [])
     return seen
+
+
+def test_an_accounts_name_is_never_broken_by_a_long_reason(capsys):
+    from oms_sync.cli.output import show_table
+
+    reason = "its channel cannot be reached: connection refused, " * 3
+    rows = [{"name": "shopify-united-kingdom", "state": "degraded", "reason": reason}]
+    show_table({"name": "account", "state": "state", "reason": "reason"}, rows, none="none")
+    shown = capsys.readouterr().out
+    assert "shopify-united-kingdom" in shown
+    assert all(len(line) <= 100 for line in shown.splitlines())

@@ -68,7 +68,7 @@ def test_a_cancellation_is_stored_and_shown_and_the_order_is_held(live):
 
 def test_a_refund_is_stored_and_shown_with_its_money(live):
     args = ("orders", "refund", ORDER, "--reason", "returned", "--line", "TEE=1", "--restock")
-    assert "9.50 EUR of shop-a:1001 go back" in live(*args).stdout
+    assert "9.50 EUR of shop-a:1001 shall go back" in live(*args).stdout
     (write,) = live.json("orders", "show", ORDER)["write_backs"]
     assert (write["kind"], write["amount"], write["currency"]) == ("refund", "9.50", "EUR")
 

@@ -15,8 +15,11 @@ from oms_sync.flows.ports import FlowContext
 from oms_sync.runtime.clock import SystemClock
 from oms_sync.runtime.metrics import NullMetrics
 from oms_sync.runtime.pipeline import FLOWS
-from oms_sync.sdk import OrderFeed
+from oms_sync.sdk import OrderFeed, RateLimited
 from oms_sync.sdk.fake import FakeChannel, FakeOptions
+
+#: two days, in the microseconds instants are stored in
+CONNECTED_EARLIER = "UPDATE accounts SET first_connected_at = first_connected_at - 172800000000"
 
 
 class Town:
@@ -85,6 +88,8 @@ def town(shell, monkeypatch):
 
     monkeypatch.setattr(bootstrap, "open_desk", open_desk)
     monkeypatch.setattr(bootstrap.Desk, "manifest", lambda desk, account: channel.manifest)
+    with opened(shell.folder / "oms-sync.yaml") as desk:
+        desk.storage.record_profiles([desk.profiles["shop-a"]])
     made = Town(shell, channel)
     made.run()
     return made
@@ -180,6 +185,68 @@ def test_what_cannot_be_compared_is_said(town):
         "there is no account"
         in shell("reconcile", "orders", "--account", "nobody", status=1).stderr
     )
+
+
+def test_a_day_without_its_certificate_shows_with_its_account_and_at_the_doctor(town):
+    shell = town.shell
+    yesterday = (SystemClock().now() - timedelta(hours=2, days=1)).date().isoformat()
+    assert shell.json("accounts", "show", "shop-a")["uncertified"] == []
+    town.execute(CONNECTED_EARLIER)
+    shown = shell.json("accounts", "show", "shop-a")
+    assert {"day": yesterday, "reason": "not compared yet"} in shown["uncertified"]
+    assert f"not certified: {shown['uncertified'][0]['day']}" in shell("accounts", "list").stdout
+    assert "days without a certificate" in shell("accounts", "show", "shop-a").stdout
+    for one in shown["uncertified"]:
+        said = str(shell.json("doctor", "--offline")["findings"])
+        assert f"{one['day']} has no certificate: not compared yet" in said
+        shell("reconcile", "orders", "--day", one["day"])
+    shown = shell.json("accounts", "show", "shop-a")
+    assert (shown["uncertified"], shown["certified_on"]) == ([], yesterday)
+
+
+def test_a_refused_day_names_its_order_with_the_account(town):
+    shell = town.shell
+    order = town.channel.buy(("TEE", 1))
+    placed = town.channel.books.orders[order]
+    earlier = placed.placed_at - timedelta(days=1)
+    town.channel.books.orders[order] = replace(placed, placed_at=earlier)
+    day = earlier.date().isoformat()
+    town.execute(CONNECTED_EARLIER)
+    shell("reconcile", "orders", "--day", day, status=1)
+    if SystemClock().now().hour < 2:  # yesterday is not asked for yet
+        return
+    (refused,) = [
+        one for one in shell.json("accounts", "show", "shop-a")["uncertified"] if one["day"] == day
+    ]
+    assert refused["reason"] == f"refused: {order}"
+
+
+def test_what_is_too_young_to_be_seen_follows_the_accounts_own_lag(town, monkeypatch):
+    (sold,) = sell(town, 1)
+    day = today(town.shell)
+    (found,) = town.shell.json("reconcile", "orders", "--day", day)
+    assert found["received"] == 1
+    late = replace(town.channel.manifest, visibility_lag_seconds=60.0)
+    monkeypatch.setattr(type(town.channel), "manifest", late)
+    (found,) = town.shell.json("reconcile", "orders", "--day", day)
+    assert found["received"] == 0, f"{sold} may not be listed yet"
+
+
+def test_a_channel_that_asks_to_wait_is_said_to(town, monkeypatch):
+    from oms_sync.sdk.fake_session import FakeSession
+
+    listed, waited = FakeSession.list_orders, []
+
+    def busy(self, *args, **more):
+        if not waited:
+            raise RateLimited("the budget of orders is used up", retry_after_seconds=900)
+        return listed(self, *args, **more)
+
+    monkeypatch.setattr(FakeSession, "list_orders", busy)
+    monkeypatch.setattr(SystemClock, "sleep", lambda clock, seconds: waited.append(seconds))
+    said = town.shell("reconcile", "orders", "--day", today(town.shell)).stderr
+    assert "shop-a: the budget of orders is used up; asking again in 5 min" in said
+    assert waited == [300]
 
 
 def test_every_day_since_a_time_is_compared(town):

@@ -88,6 +88,28 @@ PRICED = line(money("5.00"), 2)
         ((PRICED,), {"total": "11.90", "tax": "1.90"}, ""),
         ((line(money("5"), 3, quantity_cancelled=1),), {"total": "10"}, "cancelled_units"),
         ((line(money("5"), 3, quantity_cancelled=1),), {"total": "9"}, "unexplained"),
+        # the tax is still that of all three units, or of those that are left
+        (
+            (line(money("5"), 3, quantity_cancelled=1),),
+            {"total": "11.00", "tax": "1.50"},
+            "cancelled_units",
+        ),
+        (
+            (line(money("5"), 3, quantity_cancelled=1),),
+            {"total": "11.00", "tax": "1.00"},
+            "cancelled_units",
+        ),
+        # more than the tax is gone, or less than the units' price
+        (
+            (line(money("5"), 3, quantity_cancelled=1),),
+            {"total": "9.00", "tax": "0.50"},
+            "unexplained",
+        ),
+        (
+            (line(money("5"), 3, quantity_cancelled=1),),
+            {"total": "12.00", "tax": "0.50"},
+            "unexplained",
+        ),
         ((PRICED,), {"total": "0", "state": OrderState.CANCELLED}, "refunded"),
         ((PRICED,), {"total": "0"}, "unexplained"),
         # cancelled, and the total is what was bought for

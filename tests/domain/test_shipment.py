@@ -14,6 +14,7 @@ from oms_sync.domain.shipment import (
     Shipment,
     ShipmentLine,
     check_shippable,
+    find_again,
     find_shipment,
 )
 
@@ -130,3 +131,29 @@ def test_no_more_than_what_is_open_ships(wanted):
 
 def test_open_units_ship():
     check_shippable(OrderState.OPEN, {"a": 2}, {"a": 2, "b": 1})
+
+
+@pytest.mark.proves("I-28")
+@pytest.mark.parametrize(
+    ("known", "found"),
+    [
+        # by its id, whatever it carries and holds
+        ([theirs("1", {"a": 1}, "X"), theirs("2", WHOLE, "T1")], ["1"]),
+        # by its packages, as they were and as they are, however they are written
+        ([theirs("2", WHOLE, "T1")], ["2"]),
+        ([theirs("2", WHOLE, "t-2"), theirs("3", {"c": 1}, "T2")], ["2"]),
+        ([theirs("2", {"a": 2}, "T1"), theirs("3", {"b": 1}, "T2")], ["2", "3"]),
+        # one of its lines stands with other packages, or nowhere: nothing is guessed
+        ([theirs("2", {"a": 2}, "T1", "T9"), theirs("3", {"b": 1}, "T1")], []),
+        ([theirs("2", {"a": 2}, "T1")], []),
+        ([theirs("2", {**WHOLE, "c": 1}, "T1")], []),
+        ([theirs("2", WHOLE)], []),
+        # taken back
+        ([theirs("1", WHOLE, "T1", is_cancelled=True)], []),
+        ([theirs("2", WHOLE, "T1", is_cancelled=True)], []),
+    ],
+)
+def test_a_shipment_confirmed_before_is_found_again_or_not_guessed(known, found):
+    earlier = (Package(carrier="ups", tracking_number="T1"),)
+    again = find_again(ours(WHOLE, "T2"), known, ids=["1"], earlier=earlier)
+    assert [one.channel_shipment_id for one in again] == found

@@ -66,6 +66,11 @@ def _kinds(pulse: dict, **pace: object) -> set[str]:
         ({"unpushed_since": _ago(minutes=31)}, {}, {"not_pushed"}),
         ({"unpushed_since": _ago(minutes=31)}, {"pushes_stock": False}, set()),
         ({"swept_at": _ago(hours=4)}, {}, {"not_reconciled"}),
+        ({"unwritten_since": _ago(minutes=59)}, {"pushes_stock": False}, set()),
+        ({"unwritten_since": _ago(minutes=61)}, {"pushes_stock": False}, {"not_written_back"}),
+        # what the channel decides on may take its time
+        ({"undecided_since": _ago(days=3)}, {}, set()),
+        ({"undecided_since": _ago(days=5)}, {}, {"not_written_back"}),
         ({"swept_at": _ago(hours=4)}, {"reconcile_seconds": 7200}, set()),
         ({"read_at": _ago(days=9)}, {"reads_orders": False}, set()),
     ],

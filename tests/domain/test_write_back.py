@@ -1,7 +1,7 @@
 """Write-backs, pure: what a cancellation misses, which refund is ours, how money is split."""
 
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -19,6 +19,7 @@ from oms_sync.domain.write_back import (
     WriteState,
     cancellation_left,
     find_refund,
+    lateness,
     refundable,
     requested_lines,
     share,
@@ -93,9 +94,26 @@ def test_units_cancelled_before_it_was_asked_do_not_count():
     assert cancellation_left(wish, {"L1": counts(3, cancelled=2)}).missing == {}
 
 
-def test_a_line_that_left_the_order_misses_nothing():
-    left = cancellation_left(Wish(lines={"L1": 1}), {})
-    assert (left.missing, left.lost) == ({}, {})
+def test_a_line_that_is_in_another_order_by_now_is_lost_to_the_cancellation():
+    left = cancellation_left(Wish(lines={"L1": 1, "L2": 2}), {"L1": counts(1)})
+    assert (left.missing, left.lost) == ({"L1": 1}, {"L2": 2})
+
+
+@pytest.mark.parametrize(
+    ("age", "lag", "found"),
+    [
+        (3599, 0, "none"),
+        (3600, 0, "late"),
+        (3600, 7200, "none"),
+        (259_199, 7200, "late"),
+        (259_200, 7200, "too_late"),
+        (259_200, 400_000, "none"),
+    ],
+)
+def test_what_was_taken_and_does_not_show_is_late_then_too_late(age, lag, found):
+    taken = replace(WRITE, answered_at=NOW - timedelta(seconds=age))
+    assert lateness(taken, now=NOW, lag_seconds=lag).value == found
+    assert lateness(WRITE, now=NOW, lag_seconds=lag).value == "none"
 
 
 def test_a_cancellation_of_everything_open_is_whole():

@@ -281,6 +281,32 @@ def test_a_look_nobody_can_explain_waits_as_late_as_orders_may_appear(hub):
     assert hub.writes() == []
 
 
+def test_a_look_that_waits_long_is_not_repeated_every_second(hub):
+    shop = hub.open_shop(options={"late_seconds": 120.0})
+    asked = []
+
+    class Counting(FakeSession):
+        def read_stock(self, channel_listing_ids):
+            asked.append(hub.clock.now())
+            return super().read_stock(channel_listing_ids)
+
+    hub.sessions["shop-a"] = Counting(shop, shop.request())
+    hub.clock.advance(120)
+    hub.settle()
+    shop.hand_edit("TEE", 7)
+    look_now(hub)
+    asked.clear()
+    began = hub.clock.now()
+    while drifts(hub) == 0:
+        hub.clock.advance(1)
+        for flow in ("ingest", "normalise", "push_stock"):
+            hub.run(flow)
+    assert asked[-1] - began > timedelta(seconds=110), "once more before it is believed"
+    assert 2 <= len(asked) <= 8
+    hub.settle()
+    assert (drifts(hub), shop.quantities()) == (1, {"TEE": 10})
+
+
 # --- looks that find nothing, or fail ------------------------------------------------------------
 
 

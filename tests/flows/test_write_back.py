@@ -126,7 +126,7 @@ def test_units_that_shipped_meanwhile_are_not_cancelled(any_hub, shop):
     assert shop.order(order).lines[0].cancelled == 1
     state, reason = state_of(any_hub, write)
     assert state == "refused"
-    assert reason.startswith("shipped or in others' care by now: 1 of line")
+    assert reason.startswith("shipped, in others' care or in another order by now: 1 of line")
     assert any_hub.holds(order) == []
     assert any_hub.stock() == (9, 0)
 

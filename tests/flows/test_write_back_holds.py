@@ -115,3 +115,48 @@ def test_a_dispatch_taken_back_meanwhile_is_not_corrected(any_hub, shop):
         "refused",
         "the channel does not show the dispatch any more",
     )
+
+
+@pytest.mark.parametrize(
+    ("shown", "state"),
+    [
+        (("T1", "T-9"), "refused"),  # which of them is meant is not guessed
+        (("t 1",), "confirmed"),
+        (("ELSEWHERE",), "refused"),
+    ],
+)
+def test_a_dispatch_whose_id_the_channel_forgot_is_known_by_its_packages(
+    shown, state, any_hub, shop
+):
+    order = sold(any_hub, shop)
+    shipment = any_hub.ship(order, "T-1")
+    any_hub.settle()
+    (dispatch,) = shop.fulfilments(order)
+    renamed = replace(dispatch, channel_shipment_id="another", tracking_numbers=shown)
+    shop.books.store(replace(shop.order(order), fulfilments=(renamed,)))
+    correct(any_hub.command, shipment.shipment_id, [Package(carrier="ups", tracking_number="T2")])
+    any_hub.settle()
+    (write,) = any_hub.storage.reports.order(shipment.order_id)["write_backs"]
+    assert write["state"] == state
+    numbers = [one.tracking_numbers for one in shop.fulfilments(order)]
+    assert numbers == [("T2",) if state == "confirmed" else shown]
+
+
+def test_a_correction_the_channel_took_and_dropped_is_sent_again(any_hub, shop, monkeypatch):
+    order = sold(any_hub, shop)
+    shipment = any_hub.ship(order, "T1")
+    any_hub.settle()
+    desk = type(shop.desk)
+    with monkeypatch.context() as patch:
+        patch.setattr(desk, "correct", lambda *_: None)
+        other = [Package(carrier="ups", tracking_number="T2")]
+        correct(any_hub.command, shipment.shipment_id, other)
+        any_hub.run("write_back")
+    (write,) = any_hub.storage.reports.order(shipment.order_id)["write_backs"]
+    assert (write["state"], write["error"]) == ("sent", "the channel does not show it yet")
+    for _ in range(5):
+        any_hub.clock.advance(30)
+        any_hub.run("write_back")
+    assert [one.tracking_numbers for one in shop.fulfilments(order)] == [("T2",)]
+    (write,) = any_hub.storage.reports.order(shipment.order_id)["write_backs"]
+    assert write["state"] == "confirmed"

@@ -8,7 +8,7 @@ import pytest
 from oms_sync.flows import write_back
 from oms_sync.flows.commands.context import CommandRefused
 from oms_sync.flows.commands.write_backs import Refund, refund
-from oms_sync.sdk import AuthFailed, BadPayload, ChannelDown, OutcomeUnknown
+from oms_sync.sdk import AuthFailed, BadPayload, ChannelDown, OutcomeUnknown, RateLimited
 from oms_sync.sdk.fake_session import FakeSession
 
 LONG = 2_000.0
@@ -93,6 +93,27 @@ def test_money_goes_once_though_the_answer_is_lost(any_hub, fault, is_stale):
     assert state_of(any_hub, write) == ("confirmed", "")
     assert given_back(shop, order) == 1550
     assert len(done(shop, "refunded")) == 1
+
+
+@pytest.mark.proves("I-28")
+def test_money_given_by_hand_before_ours_was_ever_sent_is_not_ours(any_hub):
+    shop = keyless(any_hub)
+    order = sold(any_hub, shop, 2)
+    write = ask_refund(any_hub, order, lines={"TEE": 1})
+
+    class Busy(FakeSession):
+        def refund_order(self, refund):
+            raise RateLimited("later", retry_after_seconds=None)
+
+    any_hub.sessions["shop-a"] = Busy(shop, shop.request())
+    with pytest.raises(RateLimited):
+        any_hub.run("write_back")
+    any_hub.sessions["shop-a"] = shop.session()
+    shop.refund_money(order, 1250)
+    settle_long(any_hub)
+    assert state_of(any_hub, write) == ("confirmed", "")
+    assert given_back(shop, order) == 2500
+    assert len(done(shop, "refunded")) == 1, "the other one was made by hand"
 
 
 def crash_around_a_refund(hub, commit, *, is_after, seconds):
@@ -220,7 +241,8 @@ def test_a_refund_the_channel_took_is_never_sent_again_however_late_it_shows(hub
 
     hub.sessions["shop-a"] = Late(shop, shop.request())
     settle_long(hub, 6)
-    assert state_of(hub, write) == ("sent", "the channel does not show it yet")
+    late = "the channel took it more than an hour ago and does not show it yet"
+    assert state_of(hub, write) == ("sent", late)
     hub.sessions["shop-a"] = shop.session()
     settle_long(hub)
     assert state_of(hub, write) == ("confirmed", "")

@@ -127,26 +127,19 @@ def test_each_silence_is_a_line():
     assert _statuses(found) == ["warn", "warn"]
 
 
-def _statement(day, outcome="issued"):
-    differing = [] if outcome == "issued" else [{"channel_order_id": "1001"}]
-    return {"day": day, "outcome": outcome, "differences": differing}
-
-
 @pytest.mark.parametrize(
-    ("connected_days", "newest", "expected", "words"),
+    ("certified_on", "wanting", "expected", "words"),
     [
-        (1, None, [], ""),
-        (9, None, ["warn"], "since the first connection"),
-        (9, _statement("2026-02-28"), ["ok"], "up to 2026-02-28"),
-        # noon of the first of March: yesterday may still become visible
-        (9, _statement("2026-02-27"), ["ok"], "up to 2026-02-27"),
-        (9, _statement("2026-02-26"), ["warn"], "since 2026-02-26"),
-        (9, _statement("2026-02-28", "refused"), ["warn"], "refused: 1001"),
+        # connected today
+        (None, [], [], ""),
+        ("2026-02-28", [], ["ok"], "up to 2026-02-28"),
+        (None, [("2026-02-28", "not compared yet")], ["warn"], "2026-02-28 has no certificate"),
+        # one refused among others that were issued
+        ("2026-02-28", [("2026-02-25", "refused: 1001")], ["warn"], "refused: 1001"),
     ],
 )
-def test_a_day_nobody_certified_is_a_warning(connected_days, newest, expected, words):
-    connected_at = (NOW - timedelta(days=connected_days)).isoformat()
-    account = _account(first_connected_at=connected_at)
-    found = doctor.judge_certificate(account, newest, now=NOW)
+def test_each_day_without_a_certificate_is_a_warning(certified_on, wanting, expected, words):
+    days = [{"day": day, "reason": why} for day, why in wanting]
+    found = doctor.judge_certificates(_account(certified_on=certified_on, uncertified=days))
     assert _statuses(found) == expected
     assert all(words in one.said for one in found)

@@ -11,7 +11,7 @@ from oms_sync import bootstrap
 from oms_sync.runtime.settings import parse_settings
 from oms_sync.runtime.tend import TEND
 from oms_sync.sdk import OrderFeed
-from oms_sync.sdk.sandbox import SandboxOptions
+from oms_sync.sdk.sandbox import Purchase, SandboxOptions
 from oms_sync.storage.crypto import create_key_file
 
 #: how each look-alike forgets what it was asked to tell
@@ -83,8 +83,17 @@ def test_a_lost_subscription_is_made_anew_with_one_alarm_and_the_gap_is_read(
     _run(hub, TEND)
     (before,) = hub.storage.reports.account("shop-a")["subscriptions"]
     FORGET[channel](sandbox)
+    sku = min(sandbox.truth()["quantities"])
+    placed = sandbox.sales.place(Purchase(lines=((sku, 1),)))  # nobody tells of it
+    for flow in ("ingest", "normalise"):
+        _run(hub, flow)
+    assert hub.storage.reports.orders(account="shop-a") == [], "the next poll is not due"
     for _ in range(3):
         _run(hub, TEND)
+    for flow in ("ingest", "normalise"):
+        _run(hub, flow)
+    (read,) = hub.storage.reports.orders(account="shop-a")
+    assert read["channel_order_id"] == placed
     (lost,) = [one for one in events if one["event"] == "account.subscription_lost"]
     assert lost["topics"]
     (after,) = hub.storage.reports.account("shop-a")["subscriptions"]

@@ -46,7 +46,8 @@ def test_every_metric_of_the_hub_is_exposed(metrics):
         "oms_sync_messages_dead_total", "oms_sync_notifications_total", "oms_sync_alarms",
         "oms_sync_history_left_seconds", "oms_sync_clock_skew_seconds", "oms_sync_gaps_total",
         "oms_sync_subscriptions_lost_total", "oms_sync_orders_unbalanced_total",
-        "oms_sync_certificates_refused_total",
+        "oms_sync_certificates_refused_total", "oms_sync_write_backs_open",
+        "oms_sync_write_backs_refused_total", "oms_sync_write_backs_not_shown_total",
     }  # fmt: skip
     assert set(re.findall(r"^# TYPE (oms_sync_\w+?) ", text, flags=re.MULTILINE)) == expected
 

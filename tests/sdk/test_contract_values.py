@@ -30,10 +30,10 @@ FixData FollowWrites Hint HintKind HoldOrders Ids InvalidValue LineSight ListOrd
 Manifest Mapped MappingTable Metrics Money NoCallLog Notification OpenRequest OrderFacts OrderFeed
 OrderPage OrderSight OrderState OutcomeUnknown OutgoingCancellation OutgoingHold OutgoingPackage
 OutgoingRefund OutgoingShipment PermissionMissing Person Priority PullNotifications PushOutcome
-PushResult PushStock PushTracking RateGate RateLimit RateLimited RawOrder ReadOrders ReadStock
-ReceiveWebhooks RefundOrders Rejected RetryLater Session Sku StockBatch StockPush StockReading
-TokenStore TrackingCorrection UnknownListing UnmappedCode Version WebhookPart WriteReason
-parse_sku
+PushResult PushStock PushTracking RateGate RateLimit RateLimited RawOrder ReadOrders ReadPools
+ReadStock ReceiveWebhooks RefundOrders Rejected RetryLater Session Sku StockBatch StockPush
+StockReading TokenStore TrackingCorrection UnknownListing UnmappedCode Version WebhookPart
+WriteReason parse_sku
 """.split()
 
 

@@ -288,6 +288,7 @@ def test_an_account_is_shown_with_its_lag(storage, build, clock, shipped):
         "listings": 2,
         "listings_behind": 1,
         "shipments_behind": 1,
+        "write_backs_open": 0,
         "dead_letters": 1,
         "token_expires_at": None,
         "rate_budget": [],

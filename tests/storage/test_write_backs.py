@@ -21,6 +21,7 @@ WISH = Wish(
     shipping=Money.parse("2.34", "EUR"),
     shipment_id="s1",
     packages=(Package(carrier="ups", tracking_number="1Z", tracking_url="https://ups.example/1Z"),),
+    packages_before=(Package(carrier="dhl", tracking_number="00340"), Package(carrier="other")),
 )
 
 

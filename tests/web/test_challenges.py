@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from oms_sync.runtime.clock import SystemClock
 from oms_sync.runtime.rate import RateBuckets
 from oms_sync.runtime.sessions import AccountWiring
 from oms_sync.sdk import Capability, ChallengeAnswer, ChannelDown, Manifest
@@ -303,7 +304,7 @@ def test_the_route_knows_what_the_wiring_says(asking, keyed):
             webhook_refusal_status=412,
             webhook_headers=("x-topic",),
         )
-        gate = RateBuckets((), clock=None, metrics=None, account="x")
+        gate = RateBuckets((), clock=SystemClock(), metrics=None, account="x")
         return AccountWiring(
             profile=None, manifest=manifest, open=lambda: None, gate=gate, webhook=asking, **more
         )

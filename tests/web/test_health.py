@@ -86,6 +86,7 @@ def test_figures_from_the_database_are_read_seldom_however_often_they_are_asked_
                 "cursor_age_seconds": None,
                 "listings_behind": len(reads),
                 "dead_letters": 3,
+                "write_backs_open": 0,
             }
         ]
 

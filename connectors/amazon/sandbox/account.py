@@ -1,6 +1,7 @@
 """Sellers and Notifications: who the seller is, and where changes of orders are told."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, Final
 
@@ -32,6 +33,8 @@ class Subscription:
     id: str
     destination_id: str
     version: str = VERSION
+    #: what is filtered away, empty for nothing
+    directive: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Account:
@@ -87,7 +90,9 @@ class Account:
             message = "A subscription of this notification type exists already."
             raise Refused(409, "Conflict", message)
         made = Subscription(
-            id=minted_id(self._store, "subscription"), destination_id=body["destinationId"]
+            id=minted_id(self._store, "subscription"),
+            destination_id=body["destinationId"],
+            directive=body.get("processingDirective") or {},
         )
         self.subscriptions[kind] = made
         return answer(200, {"payload": _shown(made)})
@@ -132,10 +137,12 @@ def _check_type(kind: str) -> str:
 
 
 def _shown(found: Subscription) -> dict[str, Any]:
+    directive = {"processingDirective": found.directive} if found.directive else {}
     return {
         "subscriptionId": found.id,
         "payloadVersion": found.version,
         "destinationId": found.destination_id,
+        **directive,
     }
 
 

@@ -161,7 +161,8 @@ class AmazonSandbox:
             "connector": "amazon",
             "mode": "live",
             "endpoint": endpoint,
-            "poll_seconds": 1,
+            # Amazon publishes some twenty lists an hour: polled faster, an account starves.
+            "poll_seconds": 300 if self.options.limits_published else 1,
             "settings": {
                 "region": REGION,
                 "marketplace_ids": [MARKETPLACE_ID],

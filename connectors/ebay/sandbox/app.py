@@ -129,7 +129,9 @@ class EbaySandbox:
         settings |= {"marketplace_id": "EBAY_US", "visibility_lag_seconds": options.lag_seconds}
         settings |= {"verification_token": secret("verification_token")}
         entry: dict[str, Any] = {"name": options.account, "connector": "ebay", "mode": "live"}
-        entry |= {"endpoint": options.base_url, "poll_seconds": 1, "settings": settings}
+        # Of 5,000 calls a day a poll every second would leave none.
+        entry |= {"poll_seconds": 60 if options.limits_published else 1}
+        entry |= {"endpoint": options.base_url, "settings": settings}
         return entry
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:

@@ -102,9 +102,13 @@ class FulfilmentDoors:
                 state = "PENDING"
             elif known is not None and known.is_failed:
                 state = "FAILED"
-            entry = {"amount": _amount(each.amount), "refundDate": stamp(each.created_at)}
-            entry |= {"refundId": str(each.id), "refundStatus": state}
-            shown.append(entry | {"refundReferenceId": f"{each.id}00"})
+            entry: dict[str, Any] = {"amount": _amount(each.amount), "refundStatus": state}
+            if known is not None:  # those made by hand have a reference alone
+                entry |= {"refundId": str(each.id)}
+            if state == "REFUNDED":  # neither is there before
+                entry |= {"refundDate": stamp(each.created_at)}
+                entry |= {"refundReferenceId": f"{each.id}00"}
+            shown.append(entry)
         return shown
 
     def _refund(self, call: RestCall) -> Reply:
@@ -177,14 +181,16 @@ class FulfilmentDoors:
         shown |= {"lineItemFulfillmentInstructions": span | {"guaranteedDelivery": False}}
         shown |= {"listingMarketplaceId": "EBAY_US", "purchaseMarketplaceId": "EBAY_US"}
         shown |= {"soldFormat": "FIXED_PRICE", "properties": {"buyerProtection": True}}
-        refunds = [
-            {"amount": _amount(each.amount), "refundDate": stamp(each.refund.created_at)}
-            | {"refundId": str(each.refund.id)}
-            for each in sheet.refunds
-            if each.line is line
-        ]
+        refunds = [self._part(each) for each in sheet.refunds if each.line is line]
         shown |= {"appliedPromotions": [], "refunds": refunds, "taxes": []}
         return shown | {"lineItemFulfillmentStatus": state}
+
+    def _part(self, one: MoneyBack) -> dict[str, Any]:
+        """A line's part of a refund: dated once it is paid, and without any other state."""
+        shown: dict[str, Any] = {"amount": _amount(one.amount), "refundId": str(one.refund.id)}
+        if one.done_at <= self._store.now() and not one.is_failed:
+            shown |= {"refundDate": stamp(one.refund.created_at)}
+        return shown
 
 
 def _line_of(name: str, lines: list[Line], books: Books) -> Line:

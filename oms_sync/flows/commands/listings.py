@@ -10,6 +10,7 @@ from oms_sync.domain.errors import InvalidValue
 from oms_sync.domain.events import Event
 from oms_sync.domain.listing import Listing, want
 from oms_sync.domain.values import Sku, parse_sku
+from oms_sync.flows import pools
 from oms_sync.flows.commands.context import CommandContext, CommandRefused
 from oms_sync.flows.manual import MANUAL
 from oms_sync.flows.ports import UnitOfWork
@@ -171,6 +172,12 @@ def discover(
                 suggestions = matcher.suggest(one)
                 unmatched.append(Unmatched(listing=one, reason=reason, suggestions=suggestions))
         _link(context, work, links)
+        held = {
+            one.channel_listing_id: one.channel_pool
+            for one in offered
+            if one.channel_pool is not None
+        }
+        pools.record(work, account, held, at=context.clock.now())
         work.commit()
     linked = tuple(one for one in links if one.sku is not None)
     return Discovered(

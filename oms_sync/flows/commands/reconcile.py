@@ -25,10 +25,16 @@ RUNS_MAX = 1_000
 
 Answer = TypeVar("Answer")
 Told = Callable[[int], None]
+#: hears, before each wait, how many seconds it is and why
+Waits = Callable[[float, str], None]
+
+
+def _unheard(seconds: float, reason: str) -> None:
+    """Nobody wants to hear of waits."""
 
 
 def compare_orders(
-    context: FlowContext, window: Window, *, owner: str, told: Told
+    context: FlowContext, window: Window, *, owner: str, told: Told, waits: Waits = _unheard
 ) -> dict[str, Any]:
     """Compare the window to its end, waiting where the channel asks to; JSON-ready."""
     order_list: OrderList | None = begin_list(context, window, owner=f"{owner} {context.ids.new()}")
@@ -36,7 +42,7 @@ def compare_orders(
         for _ in range(RUNS_MAX):
             if order_list is None:
                 break
-            compared = _patiently(context, order_list)
+            compared = _patiently(context, order_list, waits)
             if compared is not None:
                 told(len(compared.claim.orders))
                 return _shown(compared)
@@ -50,7 +56,7 @@ def compare_orders(
 
 
 def compare_stock(
-    context: FlowContext, rows: Sequence[Mapping[str, Any]], *, told: Told
+    context: FlowContext, rows: Sequence[Mapping[str, Any]], *, told: Told, waits: Waits = _unheard
 ) -> list[dict[str, Any]]:
     """Read every linked listing back; answers those that differ from what is expected.
 
@@ -64,7 +70,8 @@ def compare_stock(
         chunk = linked[start : start + size]
         taken = _taken(context, [row["listing_id"] for row in chunk])
         ids = [row["channel_listing_id"] for row in chunk]
-        reading: StockReading = _asked(context, partial(context.session.read_stock, ids))
+        ask = partial(context.session.read_stock, ids)
+        reading: StockReading = _asked(context, ask, waits)
         found += _differing(context, taken, reading)
         told(start + len(chunk))
     return found
@@ -119,13 +126,13 @@ def _is_comparable(one: Listing, before: Listing) -> bool:
     return is_sure and (one.taken, one.basis) == (before.taken, before.basis)
 
 
-def _patiently(context: FlowContext, order_list: OrderList) -> Compared | None:
+def _patiently(context: FlowContext, order_list: OrderList, waits: Waits) -> Compared | None:
     """One run over the list; a page that must wait is asked for again from where it stands."""
 
     def run() -> Compared | None:
         return compare_list(context, _reached(context, order_list) or order_list)
 
-    return _asked(context, run)
+    return _asked(context, run, waits)
 
 
 def _reached(context: FlowContext, order_list: OrderList) -> OrderList | None:
@@ -133,15 +140,17 @@ def _reached(context: FlowContext, order_list: OrderList) -> OrderList | None:
         return work.order_lists.under_way(order_list.account, order_list.owner)
 
 
-def _asked(context: FlowContext, ask: Callable[[], Answer]) -> Answer:
+def _asked(context: FlowContext, ask: Callable[[], Answer], waits: Waits) -> Answer:
     """The answer, waited for where the channel is busy or out of reach for a while."""
     for _ in range(TRIES_MAX - 1):
         try:
             return ask()
         except RateLimited as error:
             wait = min(error.retry_after_seconds or WAIT_SECONDS, WAIT_SECONDS_MAX)
-        except RetryLater:
-            wait = WAIT_SECONDS
+            reason = str(error)
+        except RetryLater as error:
+            wait, reason = WAIT_SECONDS, str(error)
+        waits(wait, reason)
         context.clock.sleep(wait)
     return ask()
 

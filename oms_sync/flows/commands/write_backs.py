@@ -69,6 +69,8 @@ def cancel(context: CommandContext, order_id: str, wanted: Cancellation) -> Writ
             raise CommandRefused("a cancellation of this order is under way: see orders show")
         possible = open_units(order)
         units = _named(order, wanted.lines, possible) if wanted.lines else possible
+        if not units:
+            raise CommandRefused("no unit of it is known to be open yet: oms-sync orders refetch")
         manifest = context.manifest_of(order.known.ref.account)
         if units != possible and not manifest.cancels_lines:
             raise CommandRefused("this channel cancels only whole orders; leave --line out")
@@ -123,7 +125,7 @@ def correct(context: CommandContext, shipment_id: str, packages: Sequence[Packag
         if corrected.packages == push.shipment.packages:
             raise CommandRefused("the shipment has exactly these packages already")
         if push.state is PushState.CONFIRMED and _account_is_told(context, order):
-            _correct_at_channel(context, work, order, corrected)
+            _correct_at_channel(context, work, order, corrected, push.shipment.packages)
         elif push.attempts and push.state is not PushState.REFUSED:
             raise CommandRefused(
                 "the channel is being told of this shipment right now; correct it once it is "
@@ -227,6 +229,8 @@ def _refund_wish(order: StoredOrder, wanted: Refund, left: Money) -> Wish:
     shipping = _typed(wanted.shipping, left.currency, "--shipping")
     typed = _typed(wanted.amount, left.currency, "--amount")
     prices = _prices(order, units)
+    if units and typed is None:
+        _check_prices(order)
     amount = typed or _default_amount(left, prices, units, shipping)
     for_lines = amount - (shipping or Money.zero(left.currency))
     if for_lines.amount < 0 or amount.amount <= 0 or amount.amount > left.amount:
@@ -244,6 +248,16 @@ def _refund_wish(order: StoredOrder, wanted: Refund, left: Money) -> Wish:
         line_amounts=share(for_lines, weights) if units else {},
         shipping=shipping,
     )
+
+
+def _check_prices(order: StoredOrder) -> None:
+    """Prices are before discounts: what was paid for a line, only a person can say then."""
+    discount = order.known.facts.discount
+    if discount is not None and discount.amount:
+        raise CommandRefused(
+            f"the order has a discount of {discount.text()} {discount.currency}, so its lines were "
+            "not paid in full; say --amount"
+        )
 
 
 def _default_amount(
@@ -296,6 +310,11 @@ def _write(context: CommandContext, order: StoredOrder, kind: WriteKind, wish: W
 def _ask(context: CommandContext, work: UnitOfWork, write: WriteBack, event: str) -> None:
     work.write_backs.add(write)
     amount = write.wish.amount
+    detail = {
+        "units": sum(write.wish.lines.values()) or None,
+        "amount": f"{amount.text()} {amount.currency}" if amount else None,
+        "reason": write.wish.reason,
+    }
     work.timeline.add(
         [
             Event(
@@ -304,11 +323,7 @@ def _ask(context: CommandContext, work: UnitOfWork, write: WriteBack, event: str
                 actor=context.actor,
                 order_id=write.order_id,
                 account=write.account,
-                detail={
-                    "units": sum(write.wish.lines.values()) or None,
-                    "amount": f"{amount.text()} {amount.currency}" if amount else None,
-                    "reason": write.wish.reason,
-                },
+                detail={name: value for name, value in detail.items() if value is not None},
             )
         ]
     )
@@ -316,13 +331,19 @@ def _ask(context: CommandContext, work: UnitOfWork, write: WriteBack, event: str
 
 
 def _correct_at_channel(
-    context: CommandContext, work: UnitOfWork, order: StoredOrder, corrected: Shipment
+    context: CommandContext,
+    work: UnitOfWork,
+    order: StoredOrder,
+    corrected: Shipment,
+    before: tuple[Package, ...],
 ) -> None:
     _check_live(context, order, Capability.CORRECT_TRACKING)
     for one in work.write_backs.of_orders([order.order_id]):
         if one.wish.shipment_id == corrected.shipment_id and one.state.is_open:
             raise CommandRefused("a correction of this shipment is under way: see orders show")
-    wish = Wish(shipment_id=corrected.shipment_id, packages=corrected.packages)
+    wish = Wish(
+        shipment_id=corrected.shipment_id, packages=corrected.packages, packages_before=before
+    )
     work.write_backs.add(_write(context, order, WriteKind.CORRECT, wish))
     work.wake("write_back", order.known.ref.account)
 

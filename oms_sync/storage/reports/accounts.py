@@ -20,6 +20,7 @@ from oms_sync.storage.tables.hub import accounts, feeds
 from oms_sync.storage.tables.inbox import inbox_messages
 from oms_sync.storage.tables.listings import listings
 from oms_sync.storage.tables.orders import orders, shipment_pushes
+from oms_sync.storage.tables.write_backs import write_backs
 
 _RECORDS = select(accounts)
 _FEEDS = select(feeds).where(feeds.c.feed == OrderFeed.CHANGES.value)
@@ -44,6 +45,11 @@ _UNTOLD = (
     .where(sql("shipment_pushes.state IN ('waiting', 'sent')"))
     .group_by(shipment_pushes.c.account)
 )
+_UNDONE = (
+    select(write_backs.c.account, func.count())
+    .where(sql("write_backs.state IN ('waiting', 'sent')"))
+    .group_by(write_backs.c.account)
+)
 _DEAD = (
     select(
         inbox_messages.c.account,
@@ -65,6 +71,7 @@ def account_rows(transaction: Transaction, now: datetime) -> list[Json]:
         "listings": _by_account(transaction, _LISTINGS),
         "listings_behind": _by_account(transaction, _BEHIND),
         "shipments_behind": _by_account(transaction, _UNTOLD),
+        "write_backs_open": _by_account(transaction, _UNDONE),
         "dead_letters": _by_account(transaction, _DEAD),
     }
     left, shared = budgets.budgets_by_account(transaction, now), budgets.sharing(transaction)
@@ -78,11 +85,14 @@ def account_rows(transaction: Transaction, now: datetime) -> list[Json]:
     ]
 
 
-def account_row(transaction: Transaction, name: str, now: datetime) -> Json:
+def account_row(
+    transaction: Transaction, name: str, now: datetime, *, settle_seconds: float
+) -> Json:
     """One account; raises NotFound."""
     for row in account_rows(transaction, now):
         if row["name"] == name:
-            return budgets.add_drains(transaction, [row])[0]
+            settles = {name: settle_seconds}
+            return budgets.add_drains(transaction, [row], now=now, settle_seconds=settles)[0]
     raise NotFound(f"there is no account {name!r}; see `oms-sync accounts list`")
 
 

@@ -168,6 +168,7 @@ def _order(order: StoredOrder, pushes: Iterable[ShipmentPush], *, is_revealed: b
         **_money(known),
         "fulfilled_by": facts.fulfilled_by,
         "shipping_service": facts.shipping_service,
+        "channel_programmes": list(facts.channel_programmes or ()),
         "test": bool(facts.is_test),
         "lines": [_line(*parts) for parts in lines],
         "shipments": [_shipment(push) for push in pushes],

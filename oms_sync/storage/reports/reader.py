@@ -1,5 +1,6 @@
 """One object for everything that can be asked; each question reads one snapshot."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -109,16 +110,21 @@ class Reports:
         with self._database.read() as transaction:
             return inbox.dead_letter_rows(transaction, account=account, limit=min(limit, LIMIT_MAX))
 
-    def accounts(self) -> list[Answer]:
-        """Every configured account with health and lag."""
-        with self._database.read(is_repeatable=True) as transaction:
-            rows = accounts.account_rows(transaction, self._clock.now())
-            return budgets.add_drains(transaction, rows)
+    def accounts(self, *, settle_seconds: Mapping[str, float] | None = None) -> list[Answer]:
+        """Every configured account with health and lag.
 
-    def account(self, name: str) -> Answer:
-        """One account with health and lag."""
+        `settle_seconds`, by account: how long after a look the orders of its time are read.
+        """
+        now, settles = self._clock.now(), settle_seconds or {}
         with self._database.read(is_repeatable=True) as transaction:
-            return accounts.account_row(transaction, name, self._clock.now())
+            rows = accounts.account_rows(transaction, now)
+            return budgets.add_drains(transaction, rows, now=now, settle_seconds=settles)
+
+    def account(self, name: str, *, settle_seconds: float = 0.0) -> Answer:
+        """One account with health and lag; `settle_seconds` as in `accounts`."""
+        now = self._clock.now()
+        with self._database.read(is_repeatable=True) as transaction:
+            return accounts.account_row(transaction, name, now, settle_seconds=settle_seconds)
 
     def calls(self, account: str, *, limit: int = LIMIT) -> list[Answer]:
         """The last calls to the account's channel, newest first."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, func, select
 
 from oms_sync.domain.listing import Listing
 from oms_sync.domain.stock import StockLevel, available_to_sell
@@ -21,6 +21,10 @@ _LISTINGS = select(*LISTING_COLUMNS).order_by(listings.c.account, listings.c.cha
 _ONE_SKU = _SKUS.where(skus.c.sku == bindparam("sku"))
 _ONE_LEVELS = _LEVELS.where(stock_levels.c.sku == bindparam("sku"))
 _ONE_LISTINGS = _LISTINGS.where(listings.c.sku == bindparam("sku"))
+_POOLED = _LISTINGS.where(listings.c.channel_pool.is_not(None))
+#: a listing the channel ships is linked to no SKU of ours: its own text says what it is
+_POOLED_SKU = func.coalesce(listings.c.sku, listings.c.channel_sku)
+_ONE_POOLED = _POOLED.where(bindparam("sku") == _POOLED_SKU)
 _OF_ACCOUNT = _LISTINGS.where(listings.c.account == bindparam("account"))
 
 
@@ -32,18 +36,24 @@ def stock_items(transaction: Transaction) -> list[Json]:
     offered: dict[str, list[Listing]] = {}
     for row in transaction.rows(_LISTINGS.where(listings.c.sku.is_not(None))):
         offered.setdefault(row.sku, []).append(read_listing(row))
+    pooled: dict[str, list[Listing]] = {}
+    for row in transaction.rows(_POOLED):
+        pooled.setdefault(row.sku or row.channel_sku, []).append(read_listing(row))
     return [
         _stock_item(row.sku, levels.get(row.sku, ()), offered.get(row.sku, ()))
+        | _pools(pooled.get(row.sku, ()))
         for row in transaction.rows(_SKUS)
     ]
 
 
 def stock_item(transaction: Transaction, sku: Sku) -> Json:
-    """One SKU; raises NotFound."""
-    check_known(transaction, sku)
+    """One SKU, of ours or one that a channel holds alone; raises NotFound."""
+    pooled = [read_listing(row) for row in transaction.rows(_ONE_POOLED, {"sku": sku})]
+    if not pooled:
+        check_known(transaction, sku)
     levels = [read_level(row) for row in transaction.rows(_ONE_LEVELS, {"sku": sku})]
     offered = [read_listing(row) for row in transaction.rows(_ONE_LISTINGS, {"sku": sku})]
-    return _stock_item(sku, levels, offered)
+    return _stock_item(sku, levels, offered) | _pools(pooled)
 
 
 def check_known(transaction: Transaction, sku: Sku) -> None:
@@ -68,6 +78,22 @@ def _stock_item(sku: str, levels: Iterable[StockLevel], offered: Iterable[Listin
         **_counts(listed),
         "locations": [{"code": level.location, **_counts([level])} for level in listed],
         "listings": [_listing(one) for one in offered],
+    }
+
+
+def _pools(pooled: Iterable[Listing]) -> Json:
+    """What channels hold and ship themselves: in no count of ours."""
+    return {
+        "channel_pools": [
+            {
+                "account": one.account,
+                "channel_sku": one.channel_sku,
+                "channel_listing_id": one.channel_listing_id,
+                "channel_pool": one.channel_pool,
+                "at": when(one.channel_pool_at),
+            }
+            for one in pooled
+        ]
     }
 
 
@@ -99,4 +125,6 @@ def _listing(one: Listing) -> Json:
         "reason": one.held_reason or (one.refused_reason if one.is_refused else None),
         "buffer": one.buffer,
         "cap": one.cap,
+        "channel_pool": one.channel_pool,
+        "channel_pool_at": when(one.channel_pool_at),
     }

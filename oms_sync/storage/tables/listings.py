@@ -50,6 +50,9 @@ listings = Table(
     Column("held_reason", Text),
     Column("refused_reason", Text),
     Column("refused_generation", BigInteger),
+    #: what the channel itself holds and ships, and when it said so
+    Column("channel_pool", BigInteger),
+    Column("channel_pool_at", Instant),
     #: the desired quantity must be computed anew
     Column("is_stale", Boolean, nullable=False),
     #: desired minus expected while the listing wants a push

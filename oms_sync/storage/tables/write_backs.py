@@ -8,7 +8,7 @@ from oms_sync.storage.tables.base import METADATA
 
 _UNTOLD = sql("state IN ('waiting', 'sent')")
 
-#: one wish each, and how far the channel was told; `wish` holds no personal data
+#: one wish each, and how far the channel was told; `wish` loses its note once it is over
 write_backs = Table(
     "write_backs",
     METADATA,

@@ -4,6 +4,9 @@ from dataclasses import replace
 
 import pytest
 
+from oms_sync.domain.merge import first_sight, merge
+from oms_sync.domain.order import line_counts
+from oms_sync.domain.write_back import Wish, cancellation_left
 from oms_sync.sdk import OutcomeUnknown, OutgoingCancellation, RateLimited, Rejected
 from oms_sync.sdk.sandbox import Purchase
 
@@ -199,6 +202,23 @@ def test_an_accepted_cancellation_that_never_shows_is_sent_once_more(seller, ses
     assert second != receipt
     assert session.follow_write(second)
     assert seller.order(order_id).cancelled_at is not None
+
+
+def test_by_the_older_api_only_whole_orders_are_cancelled_and_what_was_ordered_stays(
+    seller, place, wish
+):
+    seller.settings = seller.settings.model_copy(update={"orders_api": "v0"})
+    session, order_id = seller.open(), place(3, 1)
+    before = first_sight("seller-a", _sight(seller, session, order_id))
+    with pytest.raises(Rejected, match="never shows cancelled units"):
+        session.cancel_order(wish(order_id, {FIRST: 2}))
+    assert "createFeed" not in seller.sandbox.truth()["calls"]
+    cancellation = wish(order_id)
+    assert session.follow_write(session.cancel_order(cancellation))
+    after = merge(before, first_sight("seller-a", _sight(seller, session, order_id)))
+    counts = {one.line.channel_line_id: line_counts(after, one, 0) for one in after.lines}
+    left = cancellation_left(Wish(lines=cancellation.lines), counts)
+    assert (dict(left.missing), dict(left.lost)) == ({}, {}), "it is confirmed, not refused"
 
 
 def test_an_unknown_order_is_refused(seller, session, wish, place):

@@ -186,7 +186,7 @@ def test_units_at_amazon_are_a_pool_of_their_own_and_read_page_by_page(prepared,
         _pool(C=0, A=99),
     )
     found = listings(_rows(_row("A"), _row("B", "AMAZON_NA"), _row("C", "AMAZON_NA")))
-    told = {sku: (one.quantity, one.is_stocked) for sku, one in found.items()}
+    told = {sku: (one.channel_pool, one.is_stocked) for sku, one in found.items()}
     assert told == {"A": (None, True), "B": (7, False), "C": (0, False)}
     assert "7 can be sold there" in found["B"].warning
     first, second = prepared.of("getInventorySummaries")
@@ -197,7 +197,7 @@ def test_units_at_amazon_are_a_pool_of_their_own_and_read_page_by_page(prepared,
 def test_without_the_role_for_it_the_pool_stays_unknown_and_says_why(prepared, listings):
     prepared.on("getInventorySummaries", 403)
     found = listings(_rows(_row("B", "AMAZON_NA")))["B"]
-    assert found.quantity is None
+    assert found.channel_pool is None
     assert "role Amazon Fulfillment" in found.warning
 
 

@@ -168,11 +168,12 @@ def test_a_replacement_costs_nothing_and_takes_stock(seller, place, read):
 
 
 @pytest.mark.parametrize(
-    ("programs", "words"),
-    [(["PRIME"], " (PRIME)"), (["PREMIUM", "PRIME"], " (PRIME, PREMIUM)"), ([], "")],
+    ("programs", "shown"),
+    [(["PRIME"], ("PRIME",)), (["PREMIUM", "PRIME"], ("PRIME", "PREMIUM")), ([], ())],
 )
-def test_what_is_in_a_hurry_shows_it(programs, words, place, read):
-    assert read(place(1, tags=programs)).facts.channel_status == f"UNSHIPPED{words}"
+def test_what_is_in_a_hurry_shows_it(programs, shown, place, read):
+    facts = read(place(1, tags=programs)).facts
+    assert (facts.channel_status, facts.channel_programmes) == ("UNSHIPPED", shown)
 
 
 # --- stock that is not ours, or nowhere ----------------------------------------------------------
@@ -185,7 +186,10 @@ def test_what_amazon_ships_has_a_pool_of_its_own(seller, session, read):
     assert sight.facts.recipient is None, "who it goes to is Amazon's business"
     found = {one.channel_sku: one for one in session.read_listings(None).listings}
     held = found["FBA-00001"]
-    assert (held.quantity, held.is_stocked) == (497, False)
+    assert (held.channel_pool, held.quantity, held.is_stocked) == (497, None, False)
+    assert session.read_pools()["FBA-00001"] == 497
+    seller.sandbox.sales.place(purchase)
+    assert session.read_pools()["FBA-00001"] == 494
     assert "497 can be sold there" in held.warning
     ours = found[seller.sku()]
     assert (ours.quantity, ours.is_stocked) == (None, True)
@@ -194,7 +198,8 @@ def test_what_amazon_ships_has_a_pool_of_its_own(seller, session, read):
 def test_without_the_role_the_pool_is_unknown_and_nothing_else(seller, session):
     seller.sandbox.denied.add("getInventorySummaries")
     found = {one.channel_sku: one for one in session.read_listings(None).listings}
-    assert found["FBA-00001"].quantity is None
+    assert found["FBA-00001"].channel_pool is None
+    assert session.read_pools() is None
     assert "role Amazon Fulfillment" in found["FBA-00001"].warning
     assert found[seller.sku()].is_stocked
 
@@ -299,7 +304,15 @@ def test_the_older_api_reads_the_same_orders(seller, older, place, read, pages):
     assert set(found) == set(placed.values())
     for name, order_id in placed.items():
         newer, told = read(order_id), found[order_id]
-        for each in ("state", "placed_at", "total", "fulfilled_by", "channel_holds", "ship_by"):
+        for each in (
+            "state",
+            "placed_at",
+            "total",
+            "fulfilled_by",
+            "channel_holds",
+            "ship_by",
+            "channel_programmes",
+        ):
             assert getattr(told.facts, each) == getattr(newer.facts, each), (name, each)
         if name != "cancelled":
             kept = ("channel_line_id", "channel_sku", "quantity_ordered", "unit_price")

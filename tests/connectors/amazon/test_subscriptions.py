@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from connectors.amazon.subscriptions import arn_of
-from oms_sync.sdk import AuthFailed, FixAccount, Rejected
+from oms_sync.sdk import AuthFailed, ChannelDown, FixAccount, Rejected
 
 ORDER_CHANGE = "ORDER_CHANGE"
 
@@ -45,6 +45,36 @@ def test_a_subscription_of_another_version_is_made_anew(seller):
     old = account.subscriptions[ORDER_CHANGE]
     account.subscriptions[ORDER_CHANGE] = replace(old, version="0.9")
     assert seller.open().subscribe_queue() == (ORDER_CHANGE,)
+    assert account.subscriptions[ORDER_CHANGE].version == "1.0"
+
+
+def test_a_subscription_that_filters_news_away_is_made_anew(seller):
+    account = seller.sandbox.account
+    old = account.subscriptions[ORDER_CHANGE]
+    only = {"eventFilterType": ORDER_CHANGE, "orderChangeTypes": ["BuyerRequestedChange"]}
+    account.subscriptions[ORDER_CHANGE] = replace(old, directive={"eventFilter": only})
+    session = seller.open()
+    assert session.subscribe_queue() == (ORDER_CHANGE,)
+    assert account.subscriptions[ORDER_CHANGE].directive == {}
+    assert session.subscribe_queue() == ()
+
+
+def test_a_turn_that_broke_off_is_ended_and_told_the_next_time(seller, monkeypatch):
+    account, session = seller.sandbox.account, seller.open()
+    old = account.subscriptions[ORDER_CHANGE]
+    account.subscriptions[ORDER_CHANGE] = replace(old, version="0.9")
+    ask = session._client.ask
+
+    def break_off(name, *names, **words):
+        if name == "createSubscription":
+            raise ChannelDown("broken off")
+        return ask(name, *names, **words)
+
+    monkeypatch.setattr(session._client, "ask", break_off)
+    with pytest.raises(ChannelDown):
+        session.subscribe_queue()
+    monkeypatch.undo()
+    assert session.subscribe_queue() == (ORDER_CHANGE,)
     assert account.subscriptions[ORDER_CHANGE].version == "1.0"
 
 

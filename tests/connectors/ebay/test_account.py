@@ -174,19 +174,23 @@ def test_user_topics_are_subscribed_to_with_the_sellers_token(notifications, mak
 
 
 @pytest.mark.proves("F16")
-def test_a_destination_marked_down_is_raised_again(notifications, make_session):
-    make_session().ensure_subscriptions(URL)
+def test_what_a_destination_marked_down_missed_is_news(notifications, make_session):
+    made = make_session().ensure_subscriptions(URL)
     notifications.destinations[0]["status"] = "MARKED_DOWN"
+    assert make_session().ensure_subscriptions(URL) == made
     assert make_session().ensure_subscriptions(URL) == ()
     assert notifications.destinations[0]["status"] == "ENABLED"
 
 
 @pytest.mark.proves("F16")
-def test_a_subscription_that_points_elsewhere_is_turned_and_is_no_news(notifications, make_session):
+def test_a_subscription_that_points_elsewhere_is_turned_back_and_is_news(
+    notifications, make_session
+):
     make_session().ensure_subscriptions(URL)
     first = notifications.subscriptions[0]
     for change in ({"destinationId": "gone"}, {"status": "DISABLED"}):
         first.update(change)
+        assert make_session().ensure_subscriptions(URL) == (first["topicId"],)
         assert make_session().ensure_subscriptions(URL) == ()
         assert (first["destinationId"], first["status"]) == ("d1", "ENABLED")
 

@@ -58,6 +58,15 @@ def test_the_code_alone_is_enough_and_is_good_once(seller, consent):
         consent.redeem(code, "s")
 
 
+@pytest.mark.parametrize("shape", ["code={}&expires_in=299&state=s", "{}"])
+def test_a_code_copied_out_of_the_address_works_as_it_stands_there(seller, consent, shape):
+    query = urlsplit(_browse(consent.consent_url("s"))).query
+    coded = next(one for one in query.split("&") if one.startswith("code=")).removeprefix("code=")
+    assert "%" in coded
+    consent.redeem(shape.format(coded), "s")
+    assert seller.tokens.load()["refresh_token"] == seller.sandbox.tokens.refresh_token
+
+
 def test_an_answer_to_another_question_is_refused(seller, consent):
     ended_at = _browse(consent.consent_url("somebody-elses"))
     with pytest.raises(AuthFailed, match="another question"):

@@ -73,6 +73,17 @@ def test_after_a_restart_the_only_dispatch_of_the_lines_is_corrected(seller):
     assert _parcels(seller, placed) == [("USPS", "9400")]
 
 
+def test_sessions_that_know_nothing_of_each_other_show_and_correct_one_dispatch(seller):
+    placed = seller.place_order(2)
+    session = seller.open()
+    session.push_shipment(_shipment(_sight(seller, session, placed), "1Z-WRONG 1"))
+    fresh = seller.open()
+    fresh.correct_shipment(_correction(seller, fresh, placed, "1ZWRONG1", "94-00"))
+    (seen,) = seller.open().read_shipments(placed)
+    assert (seen.tracking_numbers, len(seen.lines)) == (("9400",), 1)
+    assert _parcels(seller, placed) == [("USPS", "9400")]
+
+
 def test_which_packages_are_meant_is_never_guessed(seller):
     session, placed = seller.open(), seller.place_order(2)
     sight = _sight(seller, session, placed)

@@ -132,6 +132,11 @@ def test_a_closed_cancellation_cancels_whatever_the_status_says(parsed, word):
     assert parsed("paid", (">NotApplicable<", f">{word}<")).facts.cancelled_at is not None
 
 
+def test_an_order_of_status_cancelled_is_cancelled_whatever_its_cancellation_says(parsed):
+    facts = parsed("paid", ("<OrderStatus>Completed<", "<OrderStatus>Cancelled<")).facts
+    assert facts.cancelled_at is not None
+
+
 @pytest.mark.parametrize(
     ("word", "holds"),
     [

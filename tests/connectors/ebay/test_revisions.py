@@ -8,7 +8,16 @@ from hypothesis import strategies as st
 
 from connectors.ebay import CONNECTOR
 from connectors.ebay.ids import ListingName
-from connectors.ebay.revisions import FREE_MAX, KEPT_EVERY, REVISIONS_MAX, Node, Revisions
+from connectors.ebay.revisions import (
+    EBAYS_MAX,
+    FEW,
+    FREE_MAX,
+    KEPT_EVERY,
+    KEPT_FOR_LESS,
+    REVISIONS_MAX,
+    Node,
+    Revisions,
+)
 from connectors.ebay.session import open_session
 from oms_sync.sdk import (
     ChannelDown,
@@ -20,7 +29,6 @@ from oms_sync.sdk import (
 )
 from oms_sync.sdk.testing import FakeClock, MemoryTokens
 
-EBAYS_OWN_MAX = 250
 DAY_SECONDS = 86_400
 
 
@@ -44,7 +52,7 @@ def _node(quantity, item_id="1"):
 def _used(session, seller, revisions):
     """A listing that was revised so often today already."""
     item_id = seller.listing_ids()[0]
-    session._stock._revisions.count([item_id] * revisions)
+    session._stock.revisions.count([item_id] * revisions)
     return item_id
 
 
@@ -55,67 +63,124 @@ def _revised(seller, item_id):
 # --- revisions of a day --------------------------------------------------------------------------
 
 
-def test_beyond_its_share_of_the_day_only_the_newest_quantity_of_a_listing_goes(seller):
+def test_beyond_its_share_of_the_day_an_increase_waits_for_its_turn(seller):
     session = seller.open()
     item_id = _used(session, seller, FREE_MAX - 2)
     outcomes = [
-        _push(session, _entry(item_id, quantity))[item_id].outcome for quantity in range(1, 8)
+        _push(session, _entry(item_id, quantity))[item_id].outcome for quantity in range(20, 25)
     ]
-    assert outcomes == [PushOutcome.APPLIED] * 2 + [PushOutcome.ACCEPTED] * 5
-    assert seller.quantity(item_id) == 2
+    assert outcomes == [PushOutcome.APPLIED] * 2 + [PushOutcome.ACCEPTED] * 3
+    assert seller.quantity(item_id) == 21
     seller.advance(3600)
-    assert session.read_stock([item_id]).quantities == {item_id: 7}
-    assert _revised(seller, item_id) == 3
+    assert _push(session, _entry(item_id, 30))[item_id].outcome is PushOutcome.APPLIED
+    assert (_revised(seller, item_id), seller.quantity(item_id)) == (3, 30)
 
 
-def test_a_zero_does_not_wait_for_its_turn(seller):
+def test_what_waited_is_sent_only_when_the_hub_still_wants_it(seller):
+    # Meanwhile the units may have been sold elsewhere: what eBay shows is what the hub wants then,
+    # and it asks for nothing any more.
     session = seller.open()
-    item_id = _used(session, seller, FREE_MAX + 10)
-    assert _push(session, _entry(item_id, 4))[item_id].outcome is PushOutcome.ACCEPTED
+    item_id = _used(session, seller, FREE_MAX - 1)
+    _push(session, _entry(item_id, 2))
+    assert _push(session, _entry(item_id, 27))[item_id].outcome is PushOutcome.ACCEPTED
+    for _ in range(3):
+        seller.advance(3600)
+        assert session.read_stock([item_id]).quantities == {item_id: 2}
+        _push(session, _entry(seller.listing_ids()[1], 4))
+    assert seller.quantity(item_id) == 2
+
+
+@pytest.mark.parametrize(
+    ("shown", "wanted", "outcome"),
+    [
+        (100, 50, PushOutcome.APPLIED),
+        (100, 99, PushOutcome.ACCEPTED),
+        (12, 10, PushOutcome.APPLIED),
+        (3, 2, PushOutcome.APPLIED),
+        (3, 0, PushOutcome.APPLIED),
+        (3, 5, PushOutcome.ACCEPTED),
+    ],
+)
+def test_a_decrease_that_could_oversell_does_not_wait(seller, shown, wanted, outcome):
+    session = seller.open()
+    item_id = _used(session, seller, 0)
+    _push(session, _entry(item_id, shown))
+    _used(session, seller, FREE_MAX + 20)
+    assert _push(session, _entry(item_id, wanted))[item_id].outcome is outcome
+
+
+def test_what_a_look_shows_tells_a_decrease(seller):
+    session = seller.open()
+    item_id = _used(session, seller, FREE_MAX + 20)
+    seller.set_quantity(item_id, 60)
+    session.read_stock([item_id])
+    assert _push(session, _entry(item_id, 59))[item_id].outcome is PushOutcome.ACCEPTED
+    assert _push(session, _entry(item_id, 20))[item_id].outcome is PushOutcome.APPLIED
+
+
+def test_for_a_zero_there_is_room_until_ebay_itself_refuses(seller):
+    session = seller.open()
+    item_id = _used(session, seller, REVISIONS_MAX)
+    assert _push(session, _entry(item_id, 1))[item_id].outcome is PushOutcome.ACCEPTED
     assert _push(session, _entry(item_id, 0))[item_id].outcome is PushOutcome.APPLIED
-    seller.advance(3600)
-    assert session.read_stock([item_id]).quantities == {item_id: 0}, "the 4 was dropped"
+    assert seller.quantity(item_id) == 0
+
+
+def test_a_zero_ebay_refuses_for_the_day_is_warned_of(seller):
+    session, item_id = seller.open(), seller.listing_ids()[0]
+    _wear_out(seller, item_id)
+    assert _push(session, _entry(item_id, 0))[item_id].outcome is PushOutcome.ACCEPTED
+    (said,) = (one for one in session.check().warnings if "revisions" in one)
+    assert item_id in said
+    seller.advance(DAY_SECONDS)
+    assert not any("revisions" in one for one in session.check().warnings)
+    assert _push(session, _entry(item_id, 0))[item_id].outcome is PushOutcome.APPLIED
+
+
+def test_an_answer_that_was_lost_counts_as_a_revision(seller):
+    session, item_id = seller.open(), seller.listing_ids()[0]
+    session.check()
+    session._stock.is_zero_allowed()
+    seller.sandbox.faults.set("F02", 1.0)
+    with pytest.raises(OutcomeUnknown):
+        _push(session, _entry(item_id, 4))
+    assert session._stock.revisions._counts[item_id].revisions == 1
 
 
 def test_a_listing_that_waits_keeps_no_other_waiting(seller):
     session = seller.open()
     item_id = _used(session, seller, FREE_MAX)
     other = seller.listing_ids()[1]
-    results = _push(session, _entry(item_id, 4), _entry(other, 4))
+    results = _push(session, _entry(item_id, 400), _entry(other, 4))
     assert results[item_id].outcome is PushOutcome.ACCEPTED
     assert results[other].outcome is PushOutcome.APPLIED
     assert seller.quantity(other) == 4
 
 
+def _wear_out(seller, item_id):
+    """The listing had all its revisions of the day, and by whom we do not know."""
+    listing = seller.sandbox.books.listings[int(item_id)]
+    day = seller.now() - timedelta(hours=8)
+    listing.revisions, listing.revised_on = EBAYS_MAX, day.date().isoformat()
+
+
 def test_what_ebay_refuses_for_the_day_goes_the_next_day(seller):
     session, item_id = seller.open(), seller.listing_ids()[0]
-    day = seller.now() - timedelta(hours=8)
-    listing = seller.sandbox.books.listings[int(item_id)]
-    listing.revisions, listing.revised_on = EBAYS_OWN_MAX, day.date().isoformat()
+    _wear_out(seller, item_id)
     assert _push(session, _entry(item_id, 4))[item_id].outcome is PushOutcome.ACCEPTED
     seller.advance(600)
-    assert session.read_stock([item_id]).quantities[item_id] != 4
+    assert _push(session, _entry(item_id, 4))[item_id].outcome is PushOutcome.ACCEPTED
+    assert seller.gate.spent["ReviseInventoryStatus"] == 1, "eBay is not asked again in vain"
     seller.advance(DAY_SECONDS)
-    assert session.read_stock([item_id]).quantities == {item_id: 4}
-
-
-def test_what_waits_is_not_lost_to_an_error(seller):
-    session = seller.open()
-    item_id = _used(session, seller, FREE_MAX)
-    _push(session, _entry(item_id, 4))
-    seller.advance(3600)
-    seller.sandbox.faults.set("F06", 1.0)
-    with pytest.raises(ChannelDown):
-        session.read_stock([item_id])
-    seller.heal()
-    assert session.read_stock([item_id]).quantities == {item_id: 4}
+    assert _push(session, _entry(item_id, 4))[item_id].outcome is PushOutcome.APPLIED
+    assert seller.quantity(item_id) == 4
 
 
 def test_revisions_are_shown_by_the_account_check(seller):
     session = seller.open()
     assert "revisions" not in session.check().detail
     item_id = _used(session, seller, FREE_MAX + 3)
-    _push(session, _entry(item_id, 4))
+    _push(session, _entry(item_id, 400))
     assert session.check().detail["revisions"] == (
         "1 listings beyond 150 of 240 revisions today (most: 153), 1 quantities wait for their turn"
     )
@@ -127,33 +192,35 @@ def test_revisions_are_remembered_through_a_restart_and_never_too_few():
     before.count(["1"] * (FREE_MAX + KEPT_EVERY - 1))
     assert store.load()["refresh_token"] == "kept"
     after = Revisions(clock, store)
-    assert after.sort([_node(5)])[0] == [], "still beyond its share"
+    assert after.sort([_node(50)])[0] == [], "still beyond its share"
     clock.advance(DAY_SECONDS)
-    assert Revisions(clock, store).sort([_node(5)])[1] == [], "another day"
+    assert Revisions(clock, store).sort([_node(50)])[1] == [], "another day"
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
-    st.lists(st.tuples(st.integers(0, 900), st.integers(0, 9)), min_size=1, max_size=120),
-    st.integers(0, REVISIONS_MAX),
+    st.lists(st.tuples(st.integers(0, 900), st.integers(0, 60)), min_size=1, max_size=250),
+    st.integers(0, REVISIONS_MAX - KEPT_FOR_LESS),
 )
-def test_whatever_comes_a_listing_has_no_more_revisions_than_a_day_allows(steps, already):
+def test_whatever_comes_the_day_has_room_for_every_decrease_that_could_oversell(steps, already):
     clock = FakeClock()
-    revisions, sent = Revisions(clock, MemoryTokens()), {}
+    revisions, sent, shown = Revisions(clock, MemoryTokens()), {}, 0
     revisions.count(["1"] * already)
-    day = (clock.now() - timedelta(hours=8)).date()
-    sent[day] = already
+    revisions.shows({"1": shown})
+    sent[(clock.now() - timedelta(hours=8)).date()] = already
     for seconds, quantity in steps:
         clock.advance(seconds)
         now, later = revisions.sort([_node(quantity)])
-        for node in (*now, *revisions.due()):
-            today = (clock.now() - timedelta(hours=8)).date()
-            sent[today] = sent.get(today, 0) + 1
-            revisions.count([node.name.item_id])
         assert len(now) + len(later) == 1
-    assert max(sent.values()) <= REVISIONS_MAX
-    clock.advance(2 * DAY_SECONDS)
-    assert len(revisions.due()) <= 1, "of one listing one quantity waits: the newest"
+        if quantity == 0 or (quantity < shown and (quantity <= FEW or quantity <= shown // 2)):
+            assert now, "it went at once"
+        for node in now:
+            today = (clock.now() - timedelta(hours=8)).date()
+            sent[today] = sent.get(today, 0) + (quantity != shown)
+            revisions.count([node.name.item_id] if quantity != shown else ())
+            shown = quantity
+            revisions.shows({"1": shown})
+    assert max(sent.values()) <= REVISIONS_MAX <= 250, "as published"
 
 
 # --- many variations of one listing --------------------------------------------------------------
@@ -176,6 +243,18 @@ def test_many_variations_of_one_listing_are_one_call_and_one_revision(seller, va
     assert seller.gate.spent["ReviseFixedPriceItem"] == 1
     assert seller.gate.spent["ReviseInventoryStatus"] == 0
     assert _revised(seller, variations[0].partition("/")[0]) == 1
+
+
+def test_many_variations_wait_and_go_together(seller, variations):
+    session, item_id = seller.open(), variations[0].partition("/")[0]
+    _push(session, *(_entry(one, 20) for one in variations))
+    session._stock.revisions.count([item_id] * (FREE_MAX + 20))
+    more = _push(session, *(_entry(one, 30) for one in variations))
+    assert {one.outcome for one in more.values()} == {PushOutcome.ACCEPTED}
+    first, *others = variations
+    less = _push(session, _entry(first, 1), *(_entry(one, 30) for one in others))
+    assert {one.outcome for one in less.values()} == {PushOutcome.APPLIED}
+    assert _revised(seller, item_id) == 2
 
 
 def test_variations_that_fit_one_light_call_use_it(seller, variations):
@@ -220,16 +299,17 @@ def test_the_last_calls_of_a_day_are_kept_for_reading_orders(running_seller):
         seller.advance(1_801)  # the budget is asked for every half hour
         session.check()
         with pytest.raises(RateLimited, match="kept for reading orders") as caught:
-            _push(session, _entry(item_id, 4))
+            _push(session, _entry(item_id, 400))
         assert caught.value.retry_after_seconds <= 1_800
         session.read_orders_by_id([seller.place_order(1)])
         other = seller.listing_ids()[1]
-        results = _push(session, _entry(item_id, 0), _entry(other, 5))
+        results = _push(session, _entry(item_id, 0), _entry(other, 500))
         assert results[item_id].outcome is PushOutcome.APPLIED, "a 0 goes while a call is left"
-        assert results[other].outcome is PushOutcome.ACCEPTED
+        assert results[other].outcome is PushOutcome.NOT_APPLIED, "the hub comes again"
+        assert _push(session, _entry(other, 2))[other].outcome is PushOutcome.APPLIED
         seller.advance(DAY_SECONDS)
         session.check()
-        assert session.read_stock([other]).quantities == {other: 5}
+        assert _push(session, _entry(other, 500))[other].outcome is PushOutcome.APPLIED
 
 
 def test_what_is_left_of_the_day_is_shown_and_too_little_is_warned_of(running_seller):

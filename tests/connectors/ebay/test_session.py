@@ -290,8 +290,11 @@ def test_a_quota_used_up_is_rate_limited(running_seller):
             session.check()
 
 
-def test_tracking_is_not_written_while_orders_are_paged():
-    assert CONNECTOR.manifest.exclusive_flows == (("ingest", "push_tracking"),)
+def test_no_order_is_written_to_while_orders_are_paged():
+    assert CONNECTOR.manifest.exclusive_flows == (
+        ("ingest", "push_tracking"),
+        ("ingest", "write_back"),
+    )
 
 
 def test_an_unpaid_purchase_takes_its_units_at_once(seller):

@@ -204,6 +204,42 @@ def test_a_broken_answer_to_a_write_leaves_it_unknown(status, scripted, make_cli
         _write(make_client())
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        [],
+        {},
+        {"data": None},
+        {"data": {"fulfillmentCreate": {"fulfillment": None}}, "errors": [{"message": "odd"}]},
+        {"data": {"fulfillmentCreate": {}}, "errors": [{"extensions": {"code": "NOT_FOUND"}}]},
+        {"data": {"fulfillmentCreate": {}}, "errors": ["odd"]},
+        b"{",
+        b"\xff",
+    ],
+)
+def test_an_answer_nobody_understands_leaves_a_write_unknown(body, scripted, make_client):
+    scripted.answers = [(200, {}, body)]
+    with pytest.raises(OutcomeUnknown):
+        _write(make_client())
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"), [(_error("RESOURCE_NOT_FOUND"), Rejected), (_error("BAD_REQUEST"), Bug)]
+)
+def test_a_refusal_without_a_result_is_certain(error, kind, scripted, make_client):
+    scripted.answers = [(200, {}, {"data": {"fulfillmentCreate": None}, "errors": [error]})]
+    with pytest.raises(kind) as raised:
+        _write(make_client())
+    assert not isinstance(raised.value, OutcomeUnknown)
+
+
+def test_an_endless_answer_leaves_a_write_unknown(scripted, make_client, monkeypatch):
+    monkeypatch.setattr("connectors.shopify.wire.ANSWER_BYTES_MAX", 100)
+    scripted.answers = [(200, {}, b"x" * 1000)]
+    with pytest.raises(OutcomeUnknown, match="longer than 100"):
+        _write(make_client())
+
+
 def test_a_write_that_never_left_is_not_unknown(make_client, scripted):
     client = make_client()
     scripted.server.shutdown()

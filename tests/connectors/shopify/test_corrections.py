@@ -138,6 +138,20 @@ def test_our_hold_stops_the_work_and_only_ours_is_released(shop):
     session.release_order(hold)
 
 
+def test_an_order_whose_work_is_not_shown_is_not_said_to_be_held(shop):
+    session, order_id = shop.open(), shop.place_order(1)
+    hold = OutgoingHold(key="h-1", channel_order_id=order_id)
+    work = shop.order(order_id).work
+    kept = work.copy()
+    work.clear()  # not routed yet, or a scope is missing
+    with pytest.raises(Rejected, match="no fulfilment orders"):
+        session.hold_order(hold)
+    session.release_order(hold)  # nothing of ours can be on it
+    work.extend(kept)
+    session.hold_order(hold)
+    assert kept[0].holds
+
+
 def test_every_piece_of_open_work_is_held_and_what_is_elsewhere_is_left_alone(running_shop):
     with running_shop(locations=("main", "shed")) as shop:
         session, order_id = shop.open(), shop.place_order(2)

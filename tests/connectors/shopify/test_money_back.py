@@ -170,6 +170,16 @@ def test_unshipped_units_go_back_on_sale_where_they_were_to_ship_from():
     assert (only["restockType"], only["quantity"], "locationId" in only) == ("NO_RESTOCK", 3, False)
 
 
+def test_shipped_units_written_off_are_not_named_while_others_of_the_line_wait():
+    (taken,) = split_units({"7": 1}, [_line(7, 3, unfulfilled=2)], is_return=True)
+    assert (taken.shipped, taken.kept) == (1, 2)
+    assert refund_lines([taken], [], is_restocked=False, return_to=None) == []
+    (back,) = refund_lines([taken], [], is_restocked=True, return_to="L1")
+    assert (back["restockType"], back["quantity"]) == ("RETURN", 1)
+    (taken,) = split_units({"7": 1}, [_line(7, 3, unfulfilled=0)], is_return=True)
+    assert len(refund_lines([taken], [], is_restocked=False, return_to=None)) == 1
+
+
 def test_units_whose_place_is_not_shown_are_taken_back_without_one():
     taken = [TakenBack(line_id="7", unshipped=2, shipped=0)]
     (only,) = refund_lines(taken, [], is_restocked=True, return_to=None)

@@ -1,8 +1,8 @@
-"""Writing back over HTTP: cancellations, refunds, corrections, holds; each looked at afterwards."""
+"""Cancelling over HTTP: whole and in units, each looked at afterwards."""
 
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
-from decimal import Decimal
 
 import pytest
 
@@ -35,18 +35,6 @@ def _cancellation(order_id, lines, *, is_whole, reason="stock", restock=True, ke
         reason=reason,
         is_restocked=restock,
         note="sold out",
-    )
-
-
-def _refund(order_id, amount, lines=None, *, reason="price", restock=False, **more):
-    return OutgoingRefund(
-        key=more.pop("key", "r-1"),
-        channel_order_id=order_id,
-        amount=Money.parse(amount, "USD"),
-        lines=lines or {},
-        reason=reason,
-        is_restocked=restock,
-        **more,
     )
 
 
@@ -163,6 +151,63 @@ def test_the_rest_of_a_partly_shipped_order_is_taken_off(shop):
     assert shop.sandbox.store.calls["orderCancel"] == 0
 
 
+@pytest.mark.parametrize("restock", [True, False])
+def test_what_is_left_after_a_return_is_taken_off_too(restock, shop):
+    session, order_id = shop.open(), shop.place_order(2)
+    (line,) = _lines(shop, order_id)
+    _ship(session, order_id, {line: 1})
+    price = Money(_price(shop), "USD")
+    returned = OutgoingRefund(
+        key="r-1", channel_order_id=order_id, amount=price, lines={line: 1}, reason="returned"
+    )
+    session.refund_order(replace(returned, is_restocked=restock))
+    assert _sight(shop, session, order_id).lines[0].quantity_cancelled == 0, "it is still to ship"
+    assert session.cancel_order(_cancellation(order_id, {line: 1}, is_whole=True)) is None
+    (seen,) = _sight(shop, session, order_id).lines
+    assert (seen.quantity_shipped, seen.quantity_cancelled) == (1, 1)
+    assert {one.amount for one in session.read_refunds(order_id)} == {price}
+
+
+def _move(shop, order_id, units):
+    """The merchant sends some units of the order from the other place."""
+    work, place = shop.order(order_id).work[0], shop.sandbox.store.places[1]
+    given = {
+        "id": f"gid://shopify/FulfillmentOrder/{work.id}",
+        "newLocationId": f"gid://shopify/Location/{place.id}",
+        "fulfillmentOrderLineItems": [
+            {"id": f"gid://shopify/FulfillmentOrderLineItem/{work.lines[0].id}", "quantity": units}
+        ],
+    }
+    with shop.sandbox.store.act():
+        assert shop.sandbox.hands["fulfillmentOrderMove"](given)["userErrors"] == []
+
+
+def test_what_others_have_still_to_ship_is_not_cancelled_with_ours(running_shop):
+    with running_shop(locations=("main", "shed")) as shop:
+        session, order_id = shop.open(), shop.place_order(3)
+        (line,) = _lines(shop, order_id)
+        _move(shop, order_id, 1)
+        work = shop.order(order_id).work
+        work.reverse()  # as the shop may list them
+        cancellation = _cancellation(order_id, {line: 2}, is_whole=True)
+        assert session.cancel_order(cancellation) is None
+        assert shop.sandbox.store.calls["orderCancel"] == 0
+        (seen,) = _sight(shop, session, order_id).lines
+        assert (seen.quantity_cancelled, seen.quantity_elsewhere) == (2, 1)
+        (refund,) = session.read_refunds(order_id)
+        assert refund.amount.amount == _price(shop) * 2
+
+
+def test_units_that_left_here_and_are_not_told_of_yet_are_not_cancelled_with_the_rest(shop):
+    session, order_id = shop.open(), shop.place_order(3)
+    (line,) = _lines(shop, order_id)
+    assert session.cancel_order(_cancellation(order_id, {line: 2}, is_whole=True)) is None
+    sight = _sight(shop, session, order_id)
+    assert sight.facts.state != "cancelled"
+    assert sight.lines[0].quantity_cancelled == 2
+    _ship(session, order_id, {line: 1})
+
+
 def test_what_has_shipped_is_not_cancelled(shop):
     session, order_id = shop.open(), shop.place_order(2)
     (line,) = _lines(shop, order_id)
@@ -197,109 +242,3 @@ def test_a_lost_answer_to_a_whole_cancellation_does_nothing_twice(shop):
         time.sleep(0.02)
     assert session.cancel_order(cancellation) is None
     assert shop.sandbox.store.calls["orderCancel"] == 1
-
-
-# --- refunding -----------------------------------------------------------------------------------
-
-
-def test_money_goes_back_without_touching_the_goods(shop):
-    session, order_id = shop.open(), shop.place_order(2)
-    session.refund_order(_refund(order_id, "1.50", key="r-money"))
-    (refund,) = session.read_refunds(order_id)
-    assert refund.amount == Money.parse("1.50", "USD")
-    assert (refund.key, refund.lines, refund.state) == ("r-money", {}, "done")
-    (line,) = _sight(shop, session, order_id).lines
-    assert (line.quantity_cancelled, line.quantity_returned) == (0, 0)
-
-
-@pytest.mark.parametrize(
-    ("restock", "returned", "offered"),
-    [(True, 1, 1), (False, 0, 0)],
-)
-def test_returned_goods_are_refunded_with_and_without_restocking(restock, returned, offered, shop):
-    session, order_id, one = shop.open(), shop.place_order(2), shop.listing_ids()[0]
-    (line,) = _lines(shop, order_id)
-    _ship(session, order_id, {line: 2})
-    before, price = shop.quantity(one), str(_price(shop))
-    session.refund_order(_refund(order_id, price, {line: 1}, reason="returned", restock=restock))
-    (seen,) = _sight(shop, session, order_id).lines
-    assert (seen.quantity_shipped, seen.quantity_returned) == (2, returned)
-    assert shop.quantity(one) == before + offered
-    (refund,) = session.read_refunds(order_id)
-    assert (refund.lines, refund.amount.amount) == ({line: 1}, _price(shop))
-
-
-def test_a_line_refunded_before_and_after_shipping_is_told_as_two(shop):
-    session, order_id, one = shop.open(), shop.place_order(3), shop.listing_ids()[0]
-    (line,) = _lines(shop, order_id)
-    _ship(session, order_id, {line: 2})
-    before = shop.quantity(one)
-    amount = str(_price(shop) * 2)
-    session.refund_order(_refund(order_id, amount, {line: 2}, reason="buyer", restock=True))
-    (seen,) = _sight(shop, session, order_id).lines
-    assert (seen.quantity_cancelled, seen.quantity_returned) == (1, 1)
-    assert shop.quantity(one) == before + 2
-
-
-def test_shipping_is_given_back_by_itself(shop):
-    shop.sandbox.merchant.shipping_price = Decimal("5.00")
-    session, order_id = shop.open(), shop.place_order(1)
-    shipping = Money.parse("5.00", "USD")
-    session.refund_order(_refund(order_id, "5.00", shipping=shipping))
-    (refund,) = session.read_refunds(order_id)
-    assert refund.amount == shipping
-
-
-def test_money_goes_back_over_the_payments_it_came_by(shop):
-    session, order_id = shop.open(), shop.place_order(1)
-    price = _price(shop)
-    card = Decimal("1.00")
-    order = shop.order(order_id)
-    shop.sandbox.merchant.payments[order.id] = [card, price - card]
-    session.refund_order(_refund(order_id, str(price)))
-    (refund,) = order.refunds
-    parts = shop.sandbox.merchant.parts[refund.id]
-    assert [part.shop for part in parts] == [card, price - card]
-    assert len({part.parent for part in parts}) == 2
-
-
-def test_a_refund_of_an_order_paid_in_another_currency_is_told_in_that(shop):
-    shop.sandbox.merchant.shown_currency, shop.sandbox.merchant.rate = "EUR", Decimal("0.80")
-    session, order_id = shop.open(), shop.place_order(1)
-    session.refund_order(_refund(order_id, "5.00"))
-    (refund,) = session.read_refunds(order_id)
-    assert refund.amount == Money.parse("5.00", "USD"), "the books stay in the shop's currency"
-    (record,) = shop.order(order_id).refunds
-    assert [part.shown for part in shop.sandbox.merchant.parts[record.id]] == [Decimal("4.00")]
-
-
-def test_more_than_was_paid_is_refused_with_what_is_left(shop):
-    session, order_id = shop.open(), shop.place_order(1)
-    price = _price(shop)
-    session.refund_order(_refund(order_id, str(price), key="r-1"))
-    with pytest.raises(Rejected, match="left to refund"):
-        session.refund_order(_refund(order_id, "0.01", key="r-2"))
-    assert len(session.read_refunds(order_id)) == 1
-
-
-def test_a_lost_answer_to_a_refund_never_pays_twice(shop):
-    session, order_id = shop.open(), shop.place_order(2)
-    refund = _refund(order_id, "2.00")
-    shop.sandbox.faults.force("F02")
-    with pytest.raises(OutcomeUnknown):
-        session.refund_order(refund)
-    assert [one.key for one in session.read_refunds(order_id)] == ["r-1"]
-    session.refund_order(refund)  # the same key again is the same refund again
-    (only,) = session.read_refunds(order_id)
-    assert only.amount == refund.amount
-
-
-def test_a_key_whose_first_use_failed_for_certain_is_replaced(shop):
-    session, order_id = shop.open(), shop.place_order(1)
-    order = session._refunds.order(order_id)
-    shop.sandbox.faults.force("F07")
-    wanted = {"orderId": order["id"], "notify": False, "refundLineItems": [], "transactions": []}
-    with pytest.raises(OutcomeUnknown):
-        session._refunds.give(wanted, "r-9", "")
-    session._refunds.give(wanted, "r-9", "")
-    assert [one.key for one in session.read_refunds(order_id)] == ["r-9"]

@@ -245,6 +245,8 @@ def upgrade() -> None:
         sa.Column("held_reason", sa.Text(), nullable=True),
         sa.Column("refused_reason", sa.Text(), nullable=True),
         sa.Column("refused_generation", sa.BigInteger(), nullable=True),
+        sa.Column("channel_pool", sa.BigInteger(), nullable=True),
+        sa.Column("channel_pool_at", sa.BigInteger(), nullable=True),
         sa.Column("is_stale", sa.Boolean(), nullable=False),
         sa.Column("push_delta", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("listing_id", name=op.f("pk_listings")),

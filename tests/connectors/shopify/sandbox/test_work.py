@@ -130,7 +130,12 @@ def test_cancelling_through_the_api_is_a_job(shop, wait):
 
 @pytest.mark.parametrize(
     ("ships", "kind", "returned"),
-    [(False, "CANCEL", 2), (True, "RETURN", 2), (False, "NO_RESTOCK", 0)],
+    [
+        (False, "CANCEL", 2),
+        (True, "RETURN", 2),
+        (False, "NO_RESTOCK", 0),
+        (True, "NO_RESTOCK", 0),
+    ],
 )
 def test_refunds_restock_as_asked(shop, ships, kind, returned):
     order_id = shop.buy("TEE RED M", 2)
@@ -151,3 +156,6 @@ def test_refunds_restock_as_asked(shop, ships, kind, returned):
     assert answer["order"]["lineItems"]["nodes"] == [{"quantity": 2, "currentQuantity": 0}]
     assert answer["refund"]["refundLineItems"]["nodes"][0]["restockType"] == kind
     assert shop.item("TEE RED M")["available"] == available + returned
+    (told,) = shop.sandbox.truth()["orders"][order_id.rpartition("/")[2]]["lines"]
+    back = told["quantity_returned"], told["quantity_cancelled"]
+    assert back == ((returned, 0) if ships else (0, 2))
