@@ -16,7 +16,7 @@ CODE := oms_sync connectors mappings tests
 .PHONY: help venv demo test coverage check format bench soak lock clean
 
 help:
-	@echo "make demo    watch the hub work against look-alike channels; needs no credentials"
+	@echo "make demo    watch the hub work against look-alike channels; needs no credentials (DEMO_ARGS=\"--faults heavy\")"
 	@echo "make test    every test, on SQLite and PostgreSQL"
 	@echo "make check   formatting, lint, types, import contracts"
 	@echo "make venv    prepare .venv only        make format  apply the formatting"
@@ -42,7 +42,7 @@ $(STAMP): requirements-dev.lock pyproject.toml
 	@touch $@
 
 demo: $(STAMP)
-	@$(BIN)/oms-sync demo
+	@$(BIN)/oms-sync demo $(DEMO_ARGS)
 
 # PostgreSQL is part of the suite: initdb from the machine or, without one, from a test wheel.
 test: $(STAMP)

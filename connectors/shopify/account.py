@@ -21,6 +21,7 @@ OPTIONAL_SCOPES: Final = {
     "read_all_orders": "the shop shows the orders of 60 days only",
     "write_orders": "nothing can be cancelled or refunded from here",
     "read_returns": "returned units are known by their refunds only",
+    "read_fulfillments": "what others ship is known by the next poll only",
 }
 
 

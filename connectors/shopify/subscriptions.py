@@ -29,8 +29,15 @@ TOPICS: Final[Mapping[str, tuple[str, ...] | None]] = {
     "RETURNS_APPROVE": ("id", "order"),
     **dict.fromkeys(_WHOLE_BODY.split()),
 }
-#: topics that need read_returns, which an app may lack: what they tell is also read with the order
-OPTIONAL: Final = frozenset({"REVERSE_FULFILLMENT_ORDERS_DISPOSE", "RETURNS_APPROVE"})
+#: topics that need a scope an app may lack: what they tell is also read with the order
+OPTIONAL: Final = frozenset(
+    (
+        "REVERSE_FULFILLMENT_ORDERS_DISPOSE",
+        "RETURNS_APPROVE",
+        "FULFILLMENTS_CREATE",
+        "FULFILLMENTS_UPDATE",
+    )
+)
 SUBSCRIPTIONS_FIRST: Final = 100
 SUBSCRIPTION_PAGES_MAX: Final = 10
 
@@ -39,13 +46,15 @@ def ensure(client: Client, url: str) -> tuple[str, ...]:
     """Make every wanted topic go to `url`: what is there stays, an old address of ours is turned.
 
     A subscription to another path is somebody else's and left alone.
-    Answers the topics whose news may have been missed: made anew, or turned back to us.
+    Answers the topics whose news may have been missed: made anew, or turned back to us. A topic
+    the shop refuses keeps no other from being made; then the refusal is raised.
     """
     present: dict[str, list[Mapping[str, Any]]] = {}
     for each in _subscriptions(client):
         if urlsplit(each["uri"]).path == urlsplit(url).path:
             present.setdefault(each["topic"], []).append(each)
-    made = []
+    made: list[str] = []
+    refused: list[Rejected] = []
     for topic, fields in TOPICS.items():
         known = present.get(topic, [])
         wanted = {"uri": url, "format": "JSON", "includeFields": list(fields or ())}
@@ -56,8 +65,10 @@ def ensure(client: Client, url: str) -> tuple[str, ...]:
             variables = {"id": chosen["id"], "webhookSubscription": {**wanted, "filter": ""}}
             _write(client, "Resubscribe", "webhookSubscriptionUpdate", variables)
             made.append(topic)
-        elif _subscribe(client, topic, wanted):
-            made.append(topic)
+        else:
+            made += _subscribe(client, topic, wanted, refused)
+    if refused:
+        raise refused[0]
     return tuple(made)
 
 
@@ -68,15 +79,19 @@ def _is_as_wanted(present: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool
     return present["uri"] == wanted["uri"] and has_all and not present["filter"]
 
 
-def _subscribe(client: Client, topic: str, wanted: Mapping[str, Any]) -> bool:
+def _subscribe(
+    client: Client, topic: str, wanted: Mapping[str, Any], refused: list[Rejected]
+) -> tuple[str, ...]:
+    """The topic, made; nothing where the app lacks its scope, which the account's check says."""
     try:
         variables = {"topic": topic, "webhookSubscription": wanted}
         _write(client, "Subscribe", "webhookSubscriptionCreate", variables)
-    except (PermissionMissing, Rejected):
-        if topic in OPTIONAL:
-            return False
-        raise
-    return True
+    except PermissionMissing:
+        return ()
+    except Rejected as error:
+        refused += [] if topic in OPTIONAL else [error]
+        return ()
+    return (topic,)
 
 
 def _subscriptions(client: Client) -> list[dict[str, Any]]:

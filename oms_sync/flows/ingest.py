@@ -46,6 +46,8 @@ ABSENT_WAIT_SECONDS_MAX = 300.0
 #: a sale is often announced after the quantity it lowered: wait this long before looking
 LISTING_HINT_WAIT_SECONDS = 2.0
 ID_LENGTH_MAX = 255
+#: no order stays open for longer than this
+OPEN_DAYS_MAX = 180
 
 
 def run(context: FlowContext) -> FlowReport:
@@ -80,9 +82,11 @@ def _connect(context: FlowContext) -> None:
         )
         history = now - timedelta(days=account.backfill_days)
         overlap = now - timedelta(seconds=account.overlap_seconds)
+        # However much history is wanted: what is open has to be shipped, and holds its stock.
+        horizon = now - timedelta(days=min(context.manifest.order_horizon_days, OPEN_DAYS_MAX))
         for feed, since in (
             (OrderFeed.CHANGES, overlap),
-            (OrderFeed.OPEN, history),
+            (OrderFeed.OPEN, min(history, horizon)),
             (OrderFeed.HISTORY, history),
         ):
             work.feeds.put(FeedPosition(account=account.name, feed=feed, since=since, next_at=now))

@@ -156,9 +156,12 @@ class Webhooks:
 
 
 #: topics that need a scope an app may lack
-_NEEDED: Final = dict.fromkeys(
-    ("REVERSE_FULFILLMENT_ORDERS_DISPOSE", "RETURNS_APPROVE"), "read_returns"
-)
+_NEEDED: Final = {
+    "REVERSE_FULFILLMENT_ORDERS_DISPOSE": "read_returns",
+    "RETURNS_APPROVE": "read_returns",
+    "FULFILLMENTS_CREATE": "read_fulfillments",
+    "FULFILLMENTS_UPDATE": "read_fulfillments",
+}
 _FIELD: Final = ("webhookSubscription", "callbackUrl")
 _UNKNOWN: Final = "Webhook subscription does not exist"
 

@@ -311,11 +311,12 @@ def test_a_subscription_somebody_changed_is_repaired_and_not_doubled(shop):
 
 def test_topics_of_a_scope_the_app_lacks_are_done_without_and_said(shop):
     withheld = shop.sandbox.merchant.withheld_scopes
-    withheld.add("read_returns")
+    withheld |= {"read_returns", "read_fulfillments"}
     session = shop.open()
     made = session.ensure_subscriptions("http://127.0.0.1:1/webhooks/a")
     assert sorted(made) == sorted(set(TOPICS) - OPTIONAL)
-    assert any("read_returns" in warning for warning in session.check().warnings)
+    for scope in ("read_returns", "read_fulfillments"):
+        assert any(scope in warning for warning in session.check().warnings)
 
 
 def test_without_the_scope_for_returns_the_refund_tells_of_the_goods(shop):

@@ -1,5 +1,7 @@
 """Webhook subscriptions compared with those that are there; what was missed meanwhile is told."""
 
+from dataclasses import replace
+
 import pytest
 
 from connectors.shopify.subscriptions import OPTIONAL, TOPICS
@@ -81,7 +83,7 @@ def test_what_the_app_tells_another_program_is_not_turned_to_us(uri, shop, books
 
 
 def test_a_topic_for_which_a_scope_is_missing_costs_no_other(shop, books):
-    shop.sandbox.merchant.withheld_scopes.add("read_returns")
+    shop.sandbox.merchant.withheld_scopes |= {"read_returns", "read_fulfillments"}
     assert set(shop.open().ensure_subscriptions(URL)) == set(TOPICS) - OPTIONAL
     assert not OPTIONAL & books().keys()
 
@@ -89,6 +91,23 @@ def test_a_topic_for_which_a_scope_is_missing_costs_no_other(shop, books):
 def test_an_address_the_shop_does_not_take_is_a_refusal(shop):
     with pytest.raises(Rejected, match="http:// is not supported"):
         shop.open().ensure_subscriptions("http://hub.example/webhooks/shop-a")
+
+
+def test_a_topic_the_shop_refuses_keeps_no_other_from_being_made(shop, books, monkeypatch):
+    session, first = shop.open(), next(iter(TOPICS))
+    run = session._client.run
+
+    def refusing(name, variables, *, priority):
+        if variables.get("topic") != first:
+            return run(name, variables, priority=priority)
+        answer = run("Account", {}, priority=priority)
+        refusal = {"field": ["topic"], "message": "not for this app"}
+        return replace(answer, fields={"webhookSubscriptionCreate": {"userErrors": [refusal]}})
+
+    monkeypatch.setattr(session._client, "run", refusing)
+    with pytest.raises(Rejected, match="not for this app"):
+        session.ensure_subscriptions(URL)
+    assert set(books()) == set(TOPICS) - {first}
 
 
 def test_an_answer_without_a_result_is_no_success(shop, monkeypatch):
