@@ -43,7 +43,7 @@ from oms_sync.sdk.errors import (
     UnknownListing,
     UnmappedCode,
 )
-from oms_sync.sdk.manifest import API_VERSION, Capability, Manifest, RateLimit
+from oms_sync.sdk.manifest import API_VERSION, ESSENTIALS, Capability, Manifest, RateLimit
 from oms_sync.sdk.mapping import Mapped, MappingTable
 from oms_sync.sdk.messages import (
     AccountCheck,
@@ -86,6 +86,7 @@ from oms_sync.sdk.writes import (
 
 __all__ = [
     "API_VERSION",
+    "ESSENTIALS",
     "AccountCheck",
     "Address",
     "AnswerChallenge",

@@ -25,6 +25,20 @@ class Capability(StrEnum):
     HOLD_ORDERS = "hold_orders"
 
 
+#: what a hub needs of a channel that calls it: orders in, quantities and tracking out
+ESSENTIALS = frozenset(
+    {
+        Capability.CHECK_ACCOUNT,
+        Capability.READ_ORDERS,
+        Capability.RECEIVE_WEBHOOKS,
+        Capability.DISCOVER_LISTINGS,
+        Capability.READ_STOCK,
+        Capability.PUSH_STOCK,
+        Capability.PUSH_TRACKING,
+    }
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RateLimit:
     """The bucket of one operation, in calls or points; `*` covers every operation unnamed."""

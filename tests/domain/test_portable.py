@@ -92,6 +92,7 @@ def test_of_an_old_id_only_what_describes_buyer_and_lines_is_kept():
         "buyer": Person(name="Buyer"),
         "recipient": Person(name="Buyer"),
         "channel_holds": ("review",),
+        "channel_programmes": ("express",),
         "unmapped_codes": ("order_status: odd",),
         "is_complete": False,
         **{
@@ -104,7 +105,7 @@ def test_of_an_old_id_only_what_describes_buyer_and_lines_is_kept():
     bare = replace(seen("P", 2, "a"), facts=OrderFacts())
     kept = {
         *("placed_at", "ship_by", "currency", "are_taxes_included", "fulfilled_by"),
-        *("is_test", "shipping_service", "buyer", "recipient"),
+        *("is_test", "shipping_service", "buyer", "recipient", "channel_programmes"),
     }
     for order in (follow(bare, old), follow(old, bare), absorb(bare, old)):
         said = {

@@ -25,15 +25,15 @@ from oms_sync.sdk.testing import FakeClock, SeededChance
 PUBLIC = """
 API_VERSION AccountCheck Address AnswerChallenge AuthFailed BadPayload Bug Call CallLog
 CancelOrders Capability ChallengeAnswer ChannelDown ChannelError ChannelListing ChannelRefund
-ChannelShipment CheckAccount Clock Connector Consent CorrectTracking DiscoverListings FixAccount
-FixData FollowWrites Hint HintKind HoldOrders Ids InvalidValue LineSight ListOrders ListingPage
-Manifest Mapped MappingTable Metrics Money NoCallLog Notification OpenRequest OrderFacts OrderFeed
-OrderPage OrderSight OrderState OutcomeUnknown OutgoingCancellation OutgoingHold OutgoingPackage
-OutgoingRefund OutgoingShipment PermissionMissing Person Priority PullNotifications PushOutcome
-PushResult PushStock PushTracking RateGate RateLimit RateLimited RawOrder ReadOrders ReadPools
-ReadStock ReceiveWebhooks RefundOrders Rejected RetryLater Session Sku StockBatch StockPush
-StockReading TokenStore TrackingCorrection UnknownListing UnmappedCode Version WebhookPart
-WriteReason parse_sku
+ChannelShipment CheckAccount Clock Connector Consent CorrectTracking DiscoverListings ESSENTIALS
+FixAccount FixData FollowWrites Hint HintKind HoldOrders Ids InvalidValue LineSight ListOrders
+ListingPage Manifest Mapped MappingTable Metrics Money NoCallLog Notification OpenRequest
+OrderFacts OrderFeed OrderPage OrderSight OrderState OutcomeUnknown OutgoingCancellation
+OutgoingHold OutgoingPackage OutgoingRefund OutgoingShipment PermissionMissing Person Priority
+PullNotifications PushOutcome PushResult PushStock PushTracking RateGate RateLimit RateLimited
+RawOrder ReadOrders ReadPools ReadStock ReceiveWebhooks RefundOrders Rejected RetryLater Session
+Sku StockBatch StockPush StockReading TokenStore TrackingCorrection UnknownListing UnmappedCode
+Version WebhookPart WriteReason parse_sku
 """.split()
 
 

@@ -123,11 +123,12 @@ CHILD = """
 import logging
 from connectors.ebay.wire import Exchange, Wire
 from oms_sync.runtime.clock import SystemClock
-from oms_sync.sdk import ChannelError
-wire = Wire(SystemClock(), "http://127.0.0.1:9")
+from oms_sync.sdk import ChannelError, NoCallLog
+wire = Wire(SystemClock(), "http://127.0.0.1:9", NoCallLog())
 url = "http://127.0.0.1:9/sell/inventory/v1/offer?colour=1"
 try:
-    wire.send(Exchange(method="GET", url=url, headers={"Authorization": "Bearer t"}))
+    headers = {"Authorization": "Bearer t"}
+    wire.send(Exchange(operation="offers", method="GET", url=url, headers=headers))
 except ChannelError:
     print("sent")
 """

@@ -119,7 +119,8 @@ def test_a_recorded_refusal_to_cancel_is_decided_by_a_look(
 
 
 def _changeable(cancelled_at):
-    order = {"id": "gid://shopify/Order/1", "cancelledAt": cancelled_at, "transactions": []}
+    order = {"id": "gid://shopify/Order/1", "cancelledAt": cancelled_at}
+    order |= {"transactions": [], "fulfillments": []}
     order["lineItems"] = {"nodes": [], "pageInfo": {"hasNextPage": False, "endCursor": None}}
     return 200, {}, {"data": {"order": order}}
 
