@@ -45,16 +45,16 @@ class Effort:
 
 
 QUICK = Effort(
-    orders=200,
+    orders=100,
     runs=1,
     tries=3,
     reads=20,
     starts=2,
     rest_seconds=1.0,
     listings=300,
-    changed=200,
+    changed=100,
     webhook_seconds=1.0,
-    published=200,
+    published=100,
 )
 
 Group = Callable[[], list[Figure]]

@@ -31,17 +31,17 @@ POSITIVE = {
     "last_unit_shows_0_elsewhere_webhooks_p95",
     "last_unit_shows_0_elsewhere_polling_p95",
     *(f"{WRITES}_{name}" for name in CHANNELS),
-    *(f"push_200_{job}_rate_used" for job in PUSHES),
-    *(f"import_200_amazon_orders_by_{way}_rate_used" for way in ("pages", "id")),
+    *(f"push_100_{job}_rate_used" for job in PUSHES),
+    *(f"import_100_amazon_orders_by_{way}_rate_used" for way in ("pages", "id")),
     "memory_with_300_listings",
     "webhook_acks_per_second",
     "webhook_ack_p99",
 }
 #: figures that may, or must, be nothing
 OTHERS = {
-    *(f"push_200_{job}_{what}" for job in PUSHES for what in ("throttled", "takes")),
+    *(f"push_100_{job}_{what}" for job in PUSHES for what in ("throttled", "takes")),
     *(
-        f"import_200_amazon_orders_by_{way}_{what}"
+        f"import_100_amazon_orders_by_{way}_{what}"
         for way in ("pages", "id")
         for what in ("throttled", "takes")
     ),
