@@ -86,7 +86,8 @@ class Desk:
     ids: Ids
     registry: Registry
     profiles: Mapping[str, AccountProfile]
-    wire: Callable[[str], AccountWiring]
+    #: an account with everything it needs; parts of its `Ground` may be others
+    wire: Callable[..., AccountWiring]
 
     @property
     def reports(self) -> Any:
@@ -134,7 +135,7 @@ def open_desk(config_path: Path, *, announces: bool = True) -> Iterator[Desk]:
             ids=ids,
             registry=registry,
             profiles=profiles_of(settings, registry),
-            wire=lambda account: wire(by_name[account], ground),
+            wire=lambda account, **own: wire(by_name[account], replace(ground, **own)),
         )
     finally:
         ground.budgets.close()
@@ -239,8 +240,7 @@ def _take_over(wired: _Wired) -> None:
 def _assemble(wired: _Wired) -> Hub:
     storage, clock, open_work = wired.storage, wired.clock, _opener(wired.storage)
     health = AccountHealth(open_work, clock=clock, profiles=wired.profiles)
-    caretaker = Caretaker(wired.wirings, health=health)
-    sessions = Sessions(wired.wirings)
+    caretaker, sessions = Caretaker(wired.wirings, health=health), Sessions(wired.wirings)
     leases = LeaseKeeper(storage.leases, owner=wired.ids.new())
     runner = FlowRunner(
         RunnerParts(
@@ -255,6 +255,7 @@ def _assemble(wired: _Wired) -> Hub:
             ids=wired.ids,
             metrics=wired.metrics,
             is_stopping=wired.stopping.is_set,
+            proofs=caretaker.proofs,
         )
     )
     dispatcher = LocalDispatcher(

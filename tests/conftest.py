@@ -24,6 +24,9 @@ import pytest
 from hypothesis import HealthCheck, settings
 from psycopg import sql
 
+from oms_sync.storage.connections import Database
+from oms_sync.storage.schema import prepare_empty
+
 #: compares with the vendors' contracts where they are at hand
 pytest_plugins = ["contract_plugin"]
 
@@ -309,6 +312,50 @@ def postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
     name = postgres_server.create_database()
     yield postgres_server.url(name)
     postgres_server.drop_database(name)
+
+
+@pytest.fixture(scope="session")
+def made_postgres(postgres_server: PostgresServer) -> str:
+    """The name of a database with tables and without a key ring, to copy from."""
+    name = postgres_server.create_database()
+    _make_tables(postgres_server.url(name))
+    return name
+
+
+@pytest.fixture
+def made_postgres_url(postgres_server: PostgresServer, made_postgres: str) -> Iterator[str]:
+    """A fresh PostgreSQL database with tables; making them anew for each test takes long."""
+    name = postgres_server.create_database(template=made_postgres)
+    yield postgres_server.url(name)
+    postgres_server.drop_database(name)
+
+
+@pytest.fixture(scope="session")
+def made_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file with tables and without a key ring, to copy from."""
+    path = tmp_path_factory.mktemp("made") / "made.db"
+    _make_tables(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture
+def made_sqlite_url(made_sqlite: Path, sqlite_url: str) -> str:
+    """A fresh SQLite file with tables."""
+    shutil.copy(made_sqlite, sqlite_url.removeprefix("sqlite:///"))
+    return sqlite_url
+
+
+def _make_tables(url: str) -> None:
+    database = Database(url, base_dir=Path(), pool_size=1)
+    prepare_empty(database)
+    database.close()
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def made_database_url(request: pytest.FixtureRequest) -> str:
+    """A fresh database with tables, once on SQLite and once on PostgreSQL."""
+    url: str = request.getfixturevalue(f"made_{request.param}_url")
+    return url
 
 
 @pytest.fixture

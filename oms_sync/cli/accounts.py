@@ -7,7 +7,7 @@ import typer
 from oms_sync.cli import accounts_setup
 from oms_sync.cli.account_health import NOTHING, with_certificates, with_history_left
 from oms_sync.cli.account_view import show_account_facts, show_accounts, show_calls
-from oms_sync.cli.desk import command_context, manifest_of, open_desk
+from oms_sync.cli.desk import check_of, command_context, manifest_of, open_desk
 from oms_sync.cli.output import Json, note, say, show_facts, show_json, show_table
 from oms_sync.flows.budgets import CALLS_MAX
 from oms_sync.flows.commands.context import CommandRefused
@@ -15,6 +15,7 @@ from oms_sync.flows.manual import MANUAL
 
 if TYPE_CHECKING:
     from oms_sync.bootstrap import Desk
+    from oms_sync.sdk import AccountCheck
 
 app = typer.Typer(help="Channel accounts: health, lag, and going live.", no_args_is_help=True)
 
@@ -156,7 +157,7 @@ def known_accounts(desk: "Desk") -> list[dict[str, Any]]:
     """What the hub knows of every account, and what is configured but never ran."""
     found: list[dict[str, Any]] = desk.reports.accounts(
         settle_seconds={
-            name: manifest_of(desk, name).visibility_lag_seconds + profile.poll_seconds
+            name: _lag_of(desk, name) + profile.poll_seconds
             for name, profile in desk.profiles.items()
             if name != MANUAL
         }
@@ -177,30 +178,56 @@ def known_accounts(desk: "Desk") -> list[dict[str, Any]]:
     return sorted(shown, key=lambda one: str(one["name"]))
 
 
+def _lag_of(desk: "Desk", account: str) -> float:
+    """How late the account's orders may show: its own setting, where it has one."""
+    from oms_sync.runtime.config_faults import ConfigError
+    from oms_sync.runtime.registry import ConnectorUnavailable
+    from oms_sync.runtime.wiring import own_manifest
+
+    (own,) = (one for one in desk.settings.accounts if one.name == account)
+    try:
+        return own_manifest(own, desk.registry).visibility_lag_seconds
+    except (ConnectorUnavailable, ConfigError):
+        return manifest_of(desk, account).visibility_lag_seconds  # the account does not run
+
+
 def ask_channel(desk: "Desk", account: str) -> dict[str, Any]:
     """What the channel answers about the account; `problems` is empty when all is well."""
-    from oms_sync.sdk import AccountCheck, Capability
-
     if account == MANUAL:
         raise CommandRefused(f"account {account} takes orders from files, there is no channel")
-    if Capability.CHECK_ACCOUNT not in desk.manifest(account).capabilities:
-        return {"account": account, "problems": [], "note": "its connector checks nothing"}
     session: Any = desk.open_session(account)
     try:
-        check: AccountCheck = session.check()
+        check = check_of(desk, account, session)
     finally:
         session.close()
+    if check is None:
+        return {"account": account, "problems": [], "note": "its connector checks nothing"}
     skew = (check.channel_time - desk.clock.now()).total_seconds()
     problems = [f"permission missing: {name}" for name in check.missing_permissions]
     if abs(skew) > SKEW_SECONDS_MAX:
         problems.append(f"this machine's clock is {-skew:+.0f} s off the channel's; set it")
+    problems += _of_another(desk, account, check)
     expires = check.token_expires_at
     return {
         "account": account,
         "channel_account": check.channel_account,
+        "channel_account_id": check.channel_account_id,
         "clock_skew_seconds": round(skew),
         "token_expires_at": expires.strftime("%Y-%m-%dT%H:%M:%SZ") if expires else None,
         "problems": problems,
         "warnings": list(check.warnings),
         **{name: value for name, value in check.detail.items() if name != "problems"},
     }
+
+
+def _of_another(desk: "Desk", account: str, check: "AccountCheck") -> list[str]:
+    """That the credentials open another shop than the account's, where they do."""
+    from oms_sync.flows.identity import OtherAccount, compare
+
+    with desk.open_work() as work:
+        known = work.upkeep.identity(account)
+    try:
+        compare(known, account, check)
+    except OtherAccount as error:
+        return [str(error)]
+    return []

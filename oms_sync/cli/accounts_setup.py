@@ -1,17 +1,19 @@
-"""`oms-sync accounts authorize` and `subscribe`: what is set up at the channel, once."""
+"""`oms-sync accounts authorize`, `adopt`, `subscribe`: what is set up at the channel, once."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from oms_sync.cli.desk import command_context, open_desk
+from oms_sync.cli.desk import check_of, command_context, open_desk, own_session
 from oms_sync.cli.output import Json, say, show_json
 from oms_sync.flows.commands.context import CommandRefused
 
 if TYPE_CHECKING:
     from oms_sync.bootstrap import Desk
+    from oms_sync.flows.commands.consent import Trial
     from oms_sync.runtime.sessions import AccountWiring
+    from oms_sync.sdk import AccountCheck
 
 Account = Annotated[str, typer.Argument(metavar="ACCOUNT", help="The account's name.")]
 
@@ -19,6 +21,7 @@ Account = Annotated[str, typer.Argument(metavar="ACCOUNT", help="The account's n
 def add_to(app: typer.Typer) -> None:
     """Put these commands into the group `accounts`."""
     app.command("authorize")(authorize)
+    app.command("adopt")(adopt)
     app.command("subscribe")(subscribe)
 
 
@@ -33,25 +36,25 @@ def authorize(
             "input.",
         ),
     ] = None,
+    is_adopting: Annotated[
+        bool,
+        typer.Option(
+            "--adopt", help="With --answer: whatever shop it opens is the account's from now on."
+        ),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Let the hub into an account: prints the channel's page, then takes its answer."""
     from oms_sync.flows.commands import consent as acts
 
     with open_desk(context) as desk:
-        wiring = _wired(desk, account)
-        if wiring.consent is None:
-            raise CommandRefused(
-                f"the connector of {account} asks for no consent: its credentials stand in "
-                "the configuration"
-            )
-        consent = wiring.consent()
+        trial = _trial(desk, account, is_adopting=is_adopting)
         if answer is None:
-            url = acts.ask(command_context(desk), account, consent=consent)
+            url = acts.ask(command_context(desk), account, consent=trial.consent)
             _show_page(account, url, as_json=as_json)
             return
         text = typer.get_text_stream("stdin").readline() if answer == "-" else answer
-        acts.answer(command_context(desk), account, text, consent=consent)
+        acts.answer(command_context(desk), account, text, trial=trial)
     if as_json:
         show_json({"account": account, "authorised": True})
     else:
@@ -69,6 +72,50 @@ def _show_page(account: str, url: str, *, as_json: bool) -> None:
     say("and paste the address the browser ended at.")
 
 
+def _trial(desk: "Desk", account: str, *, is_adopting: bool) -> "Trial":
+    """The account's consent, its new tokens kept from everybody else until they were looked at."""
+    from oms_sync.flows.commands.consent import Trial
+    from oms_sync.runtime.trial_tokens import TrialTokens
+
+    _check_configured(desk, account)
+    tokens = TrialTokens(desk.storage.tokens(account))
+    wiring = desk.wire(account, tokens=lambda _: tokens)
+    if wiring.consent is None:
+        raise CommandRefused(
+            f"the connector of {account} asks for no consent: its credentials stand in "
+            "the configuration"
+        )
+
+    def check() -> "AccountCheck | None":
+        session = wiring.open()
+        try:
+            return check_of(desk, account, session)
+        finally:
+            session.close()
+
+    return Trial(consent=wiring.consent(), check=check, keep=tokens.keep, is_adopting=is_adopting)
+
+
+def adopt(context: typer.Context, account: Account, as_json: Json = False) -> None:
+    """Make an account the shop its credentials open, though it was another one before."""
+    from oms_sync.flows.commands.accounts import adopt as act
+
+    with open_desk(context) as desk:
+        _check_configured(desk, account)
+        session = desk.open_session(account)
+        try:
+            check = check_of(desk, account, session)
+        finally:
+            session.close()
+        if check is None:
+            raise CommandRefused(f"the connector of {account} cannot tell whose account it opened")
+        act(command_context(desk), account, check)
+    if as_json:
+        show_json({"account": account, "channel_account_id": check.channel_account_id})
+    else:
+        say(f"account {account} is {check.channel_account} ({check.channel_account_id}) now")
+
+
 def subscribe(context: typer.Context, account: Account, as_json: Json = False) -> None:
     """Have the channel tell of changes now, by webhooks, a queue, or both; safe to repeat."""
     with open_desk(context) as desk:
@@ -77,11 +124,8 @@ def subscribe(context: typer.Context, account: Account, as_json: Json = False) -
             raise CommandRefused(
                 f"account {account} is in mode shadow: nothing is written; set `mode: live`"
             )
-        session: Any = wiring.open()
-        try:
+        with own_session(desk, account) as session:
             made = _ensure_all(desk, wiring, session)
-        finally:
-            session.close()
     if as_json:
         show_json({"account": account, **made})
         return
@@ -92,10 +136,14 @@ def subscribe(context: typer.Context, account: Account, as_json: Json = False) -
 
 def _wired(desk: "Desk", account: str) -> "AccountWiring":
     """Everything of a configured account of a channel; refuses others."""
+    _check_configured(desk, account)
+    return desk.wire(account)
+
+
+def _check_configured(desk: "Desk", account: str) -> None:
     command_context(desk).profile(account)
     if all(one.name != account for one in desk.settings.accounts):
         raise CommandRefused(f"account {account} takes orders from files, there is no channel")
-    return desk.wire(account)
 
 
 def _ensure_all(desk: "Desk", wiring: "AccountWiring", session: Any) -> dict[str, list[str]]:

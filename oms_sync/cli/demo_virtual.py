@@ -216,7 +216,7 @@ class VirtualAccount:
             )
         except OutcomeUnknown:
             return {entry.channel_listing_id for entry in batch.entries}
-        open_outcomes = (PushOutcome.ACCEPTED, PushOutcome.UNKNOWN)
+        open_outcomes = (PushOutcome.ACCEPTED, PushOutcome.POSTPONED, PushOutcome.UNKNOWN)
         for result in results:
             if result.outcome not in (PushOutcome.APPLIED, *open_outcomes):
                 raise NeverDone(f"{result.channel_listing_id}: {result.outcome} {result.reason}")

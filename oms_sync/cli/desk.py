@@ -4,7 +4,7 @@ import getpass
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from oms_sync.bootstrap import Desk
     from oms_sync.domain.values import Sku
-    from oms_sync.sdk import Manifest
+    from oms_sync.sdk import AccountCheck, Manifest
 
 ImportFile = Annotated[
     Path,
@@ -52,6 +52,7 @@ def command_context(desk: "Desk") -> CommandContext:
         profiles=desk.profiles,
         locations=frozenset(location.code for location in desk.settings.locations),
         manifest_of=lambda account: manifest_of(desk, account),
+        cancel_words_of=lambda account: cancel_words_of(desk, account),
     )
 
 
@@ -66,12 +67,50 @@ def manifest_of(desk: "Desk", account: str) -> "Manifest":
         return Manifest(id=account, label=account)  # `oms-sync connectors list` says why
 
 
+def cancel_words_of(desk: "Desk", account: str) -> frozenset[str] | None:
+    """The reasons for cancelling the account's channel has words for; None where any will do."""
+    from oms_sync.runtime.mapping_files import load_tables
+
+    manifest = manifest_of(desk, account)
+    if not manifest.cancel_reason_table:
+        return None
+    tables = load_tables(manifest, overlay=desk.settings.mappings.directory)
+    return frozenset(tables[manifest.cancel_reason_table].entries.values())
+
+
 def actor() -> str:
     """Who runs the command, as timelines show it."""
     try:
         return f"cli:{getpass.getuser()}"
     except (KeyError, OSError):
         return "cli"  # a user without a name, as in some containers
+
+
+@contextmanager
+def own_session(desk: "Desk", account: str) -> Iterator[Any]:
+    """A session of the account for the length of the block; refuses credentials of another shop."""
+    from oms_sync.flows.identity import compare
+
+    session: Any = desk.open_session(account)
+    try:
+        check = check_of(desk, account, session)
+        if check is not None:
+            with desk.open_work() as work:
+                known = work.upkeep.identity(account)
+            compare(known, account, check)
+        yield session
+    finally:
+        session.close()
+
+
+def check_of(desk: "Desk", account: str, session: Any) -> "AccountCheck | None":
+    """What the channel says of the credentials; None where the connector cannot ask."""
+    from oms_sync.sdk import Capability
+
+    if Capability.CHECK_ACCOUNT not in manifest_of(desk, account).capabilities:
+        return None
+    check: AccountCheck = session.check()
+    return check
 
 
 def read_file(path: Path) -> bytes:

@@ -133,9 +133,10 @@ def _silences(desk: "Desk", account: str) -> dict[str, str]:
     from oms_sync.flows.watch import pace_and_pulse
 
     with desk.open_work() as work:
-        judged = pace_and_pulse(work, desk.profiles[account], desk.manifest(account))
+        now = desk.clock.now()
+        judged = pace_and_pulse(work, desk.profiles[account], desk.manifest(account), now=now)
     if judged is None:
         return {}
     pace, pulse = judged
-    found = silences(pulse, pace, now=desk.clock.now())
-    return {kind.value: f"{one.reason} {one.since:%Y-%m-%d %H:%M}" for kind, one in found.items()}
+    found = silences(pulse, pace, now=now)
+    return {kind.value: f"{one.reason} ({one.since:%Y-%m-%d %H:%M})" for kind, one in found.items()}

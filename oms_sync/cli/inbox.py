@@ -89,6 +89,8 @@ def show_message(
 
 def _pretty(body: Any) -> str:
     """The body as text, indented where it is JSON; line by line safe to print."""
+    if body is None:
+        return "its bytes were destroyed, with the personal data in them"
     try:
         body = json.dumps(json.loads(body), indent=1, ensure_ascii=False)
     except (ValueError, TypeError, RecursionError):

@@ -5,7 +5,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from oms_sync.cli.desk import ImportFile, command_context, open_desk, read_file, sku_of
+from oms_sync.cli.desk import (
+    ImportFile,
+    command_context,
+    open_desk,
+    own_session,
+    read_file,
+    sku_of,
+)
 from oms_sync.cli.output import (
     Json,
     Output,
@@ -23,7 +30,7 @@ from oms_sync.flows.commands.context import CommandRefused
 from oms_sync.flows.manual import MANUAL
 
 if TYPE_CHECKING:
-    from oms_sync.flows.commands.listings import Discovered
+    from oms_sync.flows.commands.discovery import Discovered
 
 app = typer.Typer(help="Which channel listing sells which SKU.", no_args_is_help=True)
 
@@ -60,6 +67,8 @@ def list_listings(
     }
     if any(one["channel_pool"] is not None for one in found):
         columns["channel_pool"] = "at channel#"
+    if any(one["reason"] for one in found):
+        columns["reason"] = "why"
     show_table(columns, found, none="no listings yet; see: oms-sync listings discover --help")
 
 
@@ -74,7 +83,7 @@ def discover_listings(
     as_json: Json = False,
 ) -> None:
     """Read what an account offers, link exact SKU matches, and list the rest with suggestions."""
-    from oms_sync.flows.commands.listings import discover, read_all
+    from oms_sync.flows.commands.discovery import discover, read_all
     from oms_sync.sdk import Capability
 
     with open_desk(context) as desk:
@@ -83,12 +92,11 @@ def discover_listings(
             raise CommandRefused(f"account {account} takes orders from files, it has no listings")
         if Capability.DISCOVER_LISTINGS not in desk.manifest(account).capabilities:
             raise typer.BadParameter(f"the connector of {account} cannot discover listings")
-        session: Any = desk.open_session(account)
-        try:
-            with long_work(f"reading the listings of {account}") as progress:
-                offered = read_all(session, on_page=progress)
-        finally:
-            session.close()
+        with (
+            own_session(desk, account) as session,
+            long_work(f"reading the listings of {account}") as progress,
+        ):
+            offered = read_all(session, on_page=progress)
         found = discover(acting, account, offered, creates_skus=creates_skus)
     if as_json:
         show_json(_discovered(found))

@@ -20,6 +20,7 @@ from oms_sync.cli import (
     inbox,
     listings,
     orders,
+    orders_erase,
     orders_writes,
     reconcile,
     run,
@@ -117,6 +118,7 @@ def root(
 
 run.add_to(app)
 orders_writes.add_to(orders.app, orders.shipments)
+orders_erase.add_to(orders.app)
 for _name, _group in (
     ("accounts", accounts.app),
     ("orders", orders.app),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from oms_sync.cli.desk import ImportFile, command_context, open_desk, read_file, time_of
+from oms_sync.cli.order_view import show_order_parts
 from oms_sync.cli.output import (
     Json,
     Output,
@@ -17,9 +18,7 @@ from oms_sync.cli.output import (
     long_work,
     note,
     say,
-    show_facts,
     show_faults,
-    show_heading,
     show_json,
     show_table,
     write_file,
@@ -123,57 +122,7 @@ def show_order(
     if as_json:
         show_json(found)
         return
-    known = ("lines", "shipments", "write_backs", "holds", "timeline", "buyer", "recipient")
-    show_facts({name: value for name, value in found.items() if name not in known})
-    for name in ("buyer", "recipient"):
-        if found.get(name):
-            show_heading(name.capitalize())
-            show_facts(found[name])
-    _show_parts(found)
-
-
-def _show_parts(order: Mapping[str, Any]) -> None:
-    for hold in order["holds"]:
-        note(f"held: {hold['code']} since {hold['since']} by {hold['actor']}")
-    show_heading("Lines")
-    counts = ("ordered", "reserved", "short", "shipped", "cancelled", "returned")
-    columns = {"sku": "SKU", "title": "title"}
-    columns |= {f"quantity_{count}": f"{count}#" for count in counts}
-    columns |= {"unit_price": "price#", "places": "reserved at"}
-    show_table(columns, (_line(one) for one in order["lines"]), none="no lines")
-    if order["shipments"]:
-        show_heading("Shipments")
-        columns = {"shipment_id": "shipment", "packages": "packages", "units": "units#"}
-        rows = (_shipment(one) for one in order["shipments"])
-        show_table({**columns, "state": "channel told", "error": "error"}, rows, none="none")
-    if order["write_backs"]:
-        show_heading("Told to the channel")
-        columns = {"kind": "what", "what": "how much", "state": "state", "error": "reason"}
-        show_table(columns, (_write_back(one) for one in order["write_backs"]), none="none")
-    show_heading("Timeline")
-    columns = {"at": "when", "name": "what", "actor": "who", "detail": "detail"}
-    show_table(columns, order.get("timeline", ()), none="nothing happened yet")
-
-
-def _line(one: Mapping[str, Any]) -> dict[str, Any]:
-    places = [f"{each['location']}: {each['quantity']}" for each in one["reservations"]]
-    return {**one, "sku": one["sku"] or f"? {one['channel_sku']}", "places": places or None}
-
-
-def _write_back(one: Mapping[str, Any]) -> dict[str, Any]:
-    units = sum(one["lines"].values())
-    money = f"{one['amount']} {one['currency']}" if one["amount"] else None
-    return {**one, "what": money or (f"{units} units" if units else None)}
-
-
-def _shipment(one: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "shipment_id": one["shipment_id"],
-        "packages": [f"{each['carrier']} {each['tracking_number']}" for each in one["packages"]],
-        "units": sum(line["quantity"] for line in one["lines"]),
-        "state": one["push"]["state"],
-        "error": one["push"]["error"] or None,
-    }
+    show_order_parts(found)
 
 
 @app.command("hold")
@@ -188,11 +137,14 @@ def hold_order(context: typer.Context, order: Order, reason: Reason) -> None:
 
 @app.command("release")
 def release_order(context: typer.Context, order: Order, reason: Reason = "") -> None:
-    """Take your hold off an order; holds of others stay, and are named."""
+    """Take your hold off an order, or say no to a buyer who asks to cancel; others stay, named."""
     from oms_sync.flows.commands.orders import release
 
     with open_desk(context) as desk:
         released = release(command_context(desk), desk.reports.resolve_order(order), reason=reason)
+    if released.is_declined:
+        whom = "the channel is told" if released.is_told else "answer the buyer at the channel, too"
+        note(f"the buyer's wish to cancel was declined; {whom}")
     say(f"{order} is {released.state}")
     for remaining in released.remaining:
         note(f"still held by {remaining}")

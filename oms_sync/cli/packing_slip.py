@@ -192,6 +192,7 @@ class _Slip:
     def draw(self) -> None:
         self._begin_page()
         self._address()
+        self._remarks()
         self._heading()
         for line in self._order["lines"]:
             self._line(line)
@@ -228,11 +229,26 @@ class _Slip:
     def _address(self) -> None:
         sheet = self._sheet
         lines = list(_address_lines(self._order.get("recipient") or {}))
-        for text in lines or ["No address is known; look at the channel."]:
+        for text in lines or [_no_address(self._order)]:
             for piece in sheet.wrap(text, sheet.size[0] - 2 * _MARGIN, 12):
                 sheet.write(piece, size=12)
                 sheet.y -= _LINE
         sheet.y -= _LINE
+
+    def _remarks(self) -> None:
+        """What the customs form needs, and what the buyer wrote; long notes go on overleaf."""
+        sheet, order = self._sheet, self._order
+        number, wish = order.get("import_tax_number"), order.get("buyer_note")
+        texts = [f"Import tax is paid under {number}"] if number else []
+        texts += ["The buyer wrote:", *str(wish).splitlines()] if wish else []
+        for text in texts:
+            for piece in sheet.wrap(text, sheet.size[0] - 2 * _MARGIN):
+                if sheet.y - _LINE < _MARGIN:
+                    sheet.end()
+                    self._begin_page()
+                sheet.write(piece)
+                sheet.y -= _LINE
+        sheet.y -= _LINE if texts else 0
 
     def _heading(self) -> None:
         sheet = self._sheet
@@ -263,6 +279,12 @@ class _Slip:
                 if row < len(texts):
                     sheet.write(texts[row], x=x)
             sheet.y -= _LINE
+
+
+def _no_address(order: Mapping[str, Any]) -> str:
+    if order.get("erased_at"):
+        return f"Personal data was erased on {str(order['erased_at'])[:10]}; look at the channel."
+    return "No address is known; look at the channel."
 
 
 def _address_lines(recipient: Mapping[str, Any]) -> Iterable[str]:

@@ -122,6 +122,10 @@ def explain_stock(
         {"name": "term", "amount": "amount#", "cause": "because"}, found["terms"], none="no terms"
     )
     say(f"= {found['value']} at {found['at']}")
+    for one in found["listings"]:
+        if one["why"]:
+            shows = "shows an unknown quantity" if one["shows"] is None else f"shows {one['shows']}"
+            say(f"listing {one['channel_listing_id']} {shows} ({one['state']}): {one['why']}")
 
 
 @app.command("set", context_settings=_NUMBERS)

@@ -7,16 +7,17 @@ one listing to the next; sending is `flows/push_stock.py`.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from typing import Final, Literal
 
+from oms_sync.domain.rises import NO_RISES, Rises
 from oms_sync.domain.values import Sku
 
 DriftPolicy = Literal["overwrite", "adopt", "hold"]
 
-#: channels tell times to the second: which of two in one second came first, nobody can say
-SAME_SECOND: Final = timedelta(seconds=1)
+#: so often in a row a quantity is taken in and not shown before the channel is left alone
+UNPROVED_MAX: Final = 3
 
 
 class ListingState(StrEnum):
@@ -75,6 +76,8 @@ class Listing:
     desired: int | None = None
     #: grows each time `desired` changes
     generation: int = 0
+    #: what of `desired` waits for orders, where the channel compares nothing
+    rises: Rises = NO_RISES
     sent: int | None = None
     confirmed: int | None = None
     confirmed_at: datetime | None = None
@@ -98,6 +101,10 @@ class Listing:
     #: the channel's refusal of `refused_generation`; a newer desired is tried again
     refused_reason: str | None = None
     refused_generation: int | None = None
+    #: `desired` is not sent again before this: the channel takes it later, or takes it in vain
+    retry_at: datetime | None = None
+    #: what the channel says is wrong with the listing, or why it does not take a quantity now
+    problem: str | None = None
     #: units the channel itself holds and ships, and when it said so: never pushed, never reserved
     channel_pool: int | None = None
     channel_pool_at: datetime | None = None
@@ -122,21 +129,33 @@ class Listing:
         return self.expected
 
     @property
+    def due(self) -> int | None:
+        """What the channel should be sent: `desired`, but for growths that wait for orders."""
+        return None if self.desired is None else self.rises.allowed(self.desired, self.shown)
+
+    @property
+    def reason(self) -> str | None:
+        """Why the listing is not simply in step, as far as anybody said."""
+        return self.held_reason or (self.refused_reason if self.is_refused else self.problem)
+
+    @property
     def wants_push(self) -> bool:
-        """True when the channel should be sent `desired` now.
+        """True when the channel should be sent what is `due`.
 
         While a look waits to be explained only units too many are taken away: that can be too
-        early, but never sells what is not there.
+        early, but never sells what is not there. What a channel takes in and does not show is so
+        taken away again, but not for ever.
         """
         if self.sku is None or self.desired is None or self.shown is None or self.in_flight:
             return False
-        if self.held_reason is not None or self.is_refused:
+        if self.held_reason is not None or self.is_refused or self.retry_at is not None:
             return False
         if self.look is not None:
             is_too_high = self.expected is None or self.desired < self.expected
-            return self.desired < self.shown and (is_too_high or self.unproved_since is not None)
+            is_again = self.unproved_since is not None and self.stale_count + 1 < UNPROVED_MAX
+            return self.desired < self.shown and (is_too_high or is_again)
         is_in_doubt = self.look_due_at is not None and self.unproved_since is None
-        return self.desired != self.expected and not is_in_doubt
+        return self.due != self.expected and not is_in_doubt
 
     @property
     def state(self) -> ListingState:
@@ -156,66 +175,45 @@ class Listing:
         return ListingState.IN_STEP if self.desired == self.expected else ListingState.BEHIND
 
 
-def want(listing: Listing, quantity: int | None) -> Listing:
-    """Set the desired quantity; a change is a new generation."""
+def want(listing: Listing, quantity: int | None, *, at: datetime | None = None) -> Listing:
+    """Set the desired quantity; a change is a new generation.
+
+    With `at`, when it was computed, a growth waits for the orders placed before.
+    """
     if quantity == listing.desired:
         return listing
-    return replace(listing, desired=quantity, generation=listing.generation + 1)
-
-
-def take(listing: Listing, units: int, *, at: datetime, since: datetime | None = None) -> Listing:
-    """The channel took `units` from its own quantity at `at` (negative: put back).
-
-    What was taken at or before the time of a basis or a look is already inside its quantity, and
-    was inside when a push in flight was computed from that basis. With `since` it was taken at an
-    unknown moment after that: whether a basis or look of between contains it, a new look proves,
-    and so it does for a basis or look of the very second it was taken in.
-    """
-    if units:
-        is_told = since is None and listing.shown == (listing.expected or 0) - units
-        after = since or at - SAME_SECOND
-        listing = _in_doubt(listing, after, at + SAME_SECOND, is_told=is_told)
-    flight, look_due_at = listing.in_flight, listing.look_due_at
-    basis = _inside(listing.basis, units, at)
-    if flight is not None and units:
-        if basis != listing.basis:
-            flight = replace(flight, taken=flight.taken + units)
-        elif flight.compare is None:
-            # Whether the push erased this sale or came before it, only a look can tell.
-            look_due_at = flight.sent_at
+    rises, more = NO_RISES, (quantity or 0) - (listing.desired or 0)
+    if quantity is not None and at is not None:
+        rises = listing.rises.shrunk(-more) if more <= 0 else listing.rises.grown(quantity, at=at)
     return replace(
         listing,
-        taken=listing.taken + units,
-        basis=basis,
-        look=_inside(listing.look, units, at),
-        in_flight=flight,
-        look_due_at=look_due_at,
+        desired=quantity,
+        generation=listing.generation + 1,
+        rises=rises,
+        retry_at=None,
     )
 
 
-def unsettle(listing: Listing, *, at: datetime) -> Listing:
-    """The channel may have put units back and does not say so: only a look proves what it shows."""
-    if listing.in_flight is not None:
-        return replace(listing, look_due_at=listing.look_due_at or listing.in_flight.sent_at)
-    return replace(
-        listing,
-        look=None,
-        look_due_at=listing.look_due_at or at,
-        unproved_since=listing.unproved_since or at,
-    )
+def explain_rises(listing: Listing, *, until: datetime) -> Listing:
+    """Every order placed before `until` is in the books: no growth waits for those any more."""
+    return replace(listing, rises=listing.rises.explained(until))
 
 
 def claim(listing: Listing, *, push_id: str, at: datetime, is_comparing: bool) -> Listing:
-    """Mark `desired` as sent; the caller stores the push before it calls the channel."""
-    assert listing.desired is not None, "only a listing that wants a push is claimed"
+    """Mark what is `due` as sent; the caller stores the push before it calls the channel."""
+    due = listing.due
+    assert due is not None, "only a listing that wants a push is claimed"
+    is_in_vain = listing.look is not None and listing.unproved_since is not None
     return replace(
         listing,
-        sent=listing.desired,
+        sent=due,
+        # A look shows more than what was sent already.
+        stale_count=listing.stale_count + (is_in_vain and due == listing.expected),
         # What is compared with could be right by chance where the books are not sure.
         look_due_at=at if is_comparing and listing.unproved_since is not None else None,
         in_flight=InFlight(
             push_id=push_id,
-            quantity=listing.desired,
+            quantity=due,
             compare=listing.expected if is_comparing else None,
             generation=listing.generation,
             taken=listing.taken,
@@ -260,6 +258,7 @@ def confirm(listing: Listing, *, applied_at: datetime, at: datetime) -> Listing:
         look=None,
         unproved_since=None,
         stale_count=0,
+        problem=None,
     )
 
 
@@ -322,6 +321,21 @@ def refuse(listing: Listing, reason: str) -> Listing:
     )
 
 
+def postpone(listing: Listing, reason: str, *, until: datetime) -> Listing:
+    """The channel takes the push in flight later: it is sent again from `until` on."""
+    return replace(release(listing), retry_at=until, problem=reason)
+
+
+def give_up(listing: Listing, reason: str, *, until: datetime) -> Listing:
+    """The channel takes quantities in and never shows them: tried again from `until` on."""
+    return replace(
+        listing,
+        refused_reason=reason,
+        refused_generation=listing.generation,
+        retry_at=until,
+    )
+
+
 def _look_owed(listing: Listing) -> datetime | None:
     """A push accepted earlier is still to be proved, now that the one after it came to nothing."""
     is_owed = listing.unproved_since is not None and listing.look is None
@@ -333,6 +347,7 @@ def lose(listing: Listing, reason: str) -> Listing:
     return replace(
         listing,
         look_due_at=None,
+        retry_at=None,
         refused_reason=reason,
         refused_generation=listing.generation,
     )
@@ -342,33 +357,10 @@ def in_push_order(listings: Iterable[Listing]) -> list[Listing]:
     """Decreases first (they prevent overselling), the largest first; then increases."""
     return sorted(
         listings,
-        key=lambda one: ((one.desired or 0) - (one.shown or 0), one.listing_id),
+        key=lambda one: ((one.due or 0) - (one.shown or 0), one.listing_id),
     )
 
 
-def _in_doubt(listing: Listing, since: datetime, until: datetime, *, is_told: bool) -> Listing:
-    """The listing, unproved where its basis may be from between the two moments.
-
-    So may its look be, unless it tells (`is_told`) just what the books now expect.
-    """
-    is_look_between = _is_between(listing.look, since, until) and not is_told
-    if is_look_between or _is_between(listing.basis, since, until):
-        return unsettle(listing, at=until)
-    return listing
-
-
-def _is_between(seen: Basis | None, since: datetime, until: datetime) -> bool:
-    if seen is None or seen.at is None:
-        return False
-    return since < seen.at and (seen.since or seen.at) < until
-
-
 def unrefused(listing: Listing) -> Listing:
-    """The listing without the channel's last refusal."""
-    return replace(listing, refused_reason=None, refused_generation=None)
-
-
-def _inside(basis: Basis | None, units: int, at: datetime) -> Basis | None:
-    if basis is None or basis.at is None or at > basis.at:
-        return basis
-    return replace(basis, taken=basis.taken + units)
+    """The listing without the channel's last refusal: it may be tried again."""
+    return replace(listing, refused_reason=None, refused_generation=None, retry_at=None)

@@ -14,16 +14,25 @@ def look_later(listing: Listing, *, at: datetime) -> Listing:
     return replace(listing, look=None, look_due_at=at)
 
 
-def look(listing: Listing, quantity: int, *, read_at: datetime, at: datetime) -> Listing:
+def look(
+    listing: Listing,
+    quantity: int,
+    *,
+    read_at: datetime,
+    at: datetime,
+    problem: str | None = None,
+) -> Listing:
     """Note what the channel shows; it counts once the orders until then are imported.
 
-    `read_at` is in the channel's clock and decides which sales are inside; `at` is in ours.
+    `read_at` is in the channel's clock and decides which sales are inside; `at` is in ours. With
+    `problem` the channel says what is wrong with the listing.
     """
     return replace(
         listing,
         look=Basis(quantity=quantity, taken=listing.taken, at=read_at),
         look_due_at=None,
         looked_at=at,
+        problem=problem,
     )
 
 
@@ -31,14 +40,17 @@ def agree(listing: Listing) -> Listing:
     """The look shows what was expected: it is done with, and the basis stays.
 
     The basis is worth more than the look, whose time is known to the second only: a sale of that
-    second could be inside or not.
+    second could be inside or not. That nothing changed does not prove that pushes work again: what
+    was counted of those that failed stays, unless this look proves one.
     """
     seen = listing.look
     assert seen is not None, "only a listing that was looked at can agree"
-    after = replace(unrefused(listing), look=None, unproved_since=None, stale_count=0)
+    after = replace(unrefused(listing), look=None, unproved_since=None)
+    if listing.unproved_since is not None:
+        after = replace(after, stale_count=0)
     if listing.expected != listing.desired:
         return after
-    return replace(after, confirmed=seen.quantity, confirmed_at=seen.at)
+    return replace(after, confirmed=seen.quantity, confirmed_at=seen.at, stale_count=0)
 
 
 def is_look_expected(listing: Listing) -> bool:

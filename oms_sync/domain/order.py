@@ -105,12 +105,18 @@ class OrderFacts:
     shipping: Money | None = None
     tax: Money | None = None
     discount: Money | None = None
+    #: the part of `tax` the channel collects and pays itself: never the seller's money
+    tax_remitted: Money | None = None
     are_taxes_included: bool | None = None
     #: what the buyer saw, where it is another currency than the books
     presentment_total: Money | None = None
     fulfilled_by: FulfilledBy | None = None
     is_test: bool | None = None
     shipping_service: str | None = None
+    #: under which number import tax was paid by the channel already, for the customs form
+    import_tax_number: str | None = None
+    #: what the buyer wrote to whoever packs; personal
+    buyer_note: str | None = None
     #: programmes of the channel that promise the buyer more, in its own words; () means none
     channel_programmes: tuple[str, ...] | None = None
     buyer: Person | None = None

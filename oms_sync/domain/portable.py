@@ -24,6 +24,7 @@ _OF_ONE_ID = (
     "shipping",
     "tax",
     "discount",
+    "tax_remitted",
     "presentment_total",
     "channel_holds",
     "unmapped_codes",

@@ -11,13 +11,9 @@ from enum import StrEnum
 from typing import Final, Literal, Protocol
 
 from oms_sync.domain.errors import InvalidValue
-from oms_sync.domain.order import LineCounts
+from oms_sync.domain.order import LineCounts, OrderFacts
 from oms_sync.domain.shipment import Package
 from oms_sync.domain.values import Money
-
-#: the hold of an order whose buyer asked to cancel it; `…:LINE` where it is about one line
-REQUESTED = "channel:cancellation_requested"
-
 
 #: from here on somebody is told that what was taken does not show
 LATE_SECONDS: Final = 3_600.0
@@ -36,6 +32,8 @@ class WriteKind(StrEnum):
     HOLD = "hold"
     RELEASE = "release"
     CORRECT = "correct"
+    #: a no to the buyer who asks to cancel
+    DECLINE = "decline"
 
 
 class WriteState(StrEnum):
@@ -186,12 +184,18 @@ def _is_alike(wish: Wish, shown: ShownRefund) -> bool:
     return shown.amount == wish.amount and (not has_lines or dict(shown.lines) == dict(wish.lines))
 
 
-def refundable(total: Money, refunds: Iterable[Money]) -> Money:
-    """What may still go back of `total`, never below nothing."""
-    left = total
-    for one in refunds:
+def refundable(facts: OrderFacts, refunds: Iterable[Money]) -> Money | None:
+    """What the seller may still give back, never below nothing; None while no total is known.
+
+    Tax the channel collected and paid was never the seller's: the channel returns it itself.
+    """
+    if facts.total is None:
+        return None
+    left, theirs = facts.total, facts.tax_remitted
+    own = () if theirs is None or theirs.currency != left.currency else (theirs,)
+    for one in (*own, *refunds):
         left -= one
-    return left if left.amount > 0 else Money.zero(total.currency)
+    return left if left.amount > 0 else Money.zero(left.currency)
 
 
 def share(amount: Money, weights: Mapping[str, Money]) -> dict[str, Money]:
@@ -208,20 +212,6 @@ def share(amount: Money, weights: Mapping[str, Money]) -> dict[str, Money]:
     if not total:
         parts[next(iter(parts))] = minor
     return {name: Money.from_minor(part, amount.currency) for name, part in parts.items()}
-
-
-def requested_lines(codes: Iterable[str]) -> frozenset[str] | None:
-    """Channel line ids whose buyer asked to cancel, empty for the whole order, None for none."""
-    lines, is_asked = set(), False
-    for code in codes:
-        name, _, line_id = code[len(REQUESTED) :].partition(":")
-        if not code.startswith(REQUESTED) or name:
-            continue
-        if not line_id:
-            return frozenset()
-        lines.add(line_id)
-        is_asked = True
-    return frozenset(lines) if is_asked else None
 
 
 def superseded(write: WriteBack) -> WriteBack:

@@ -13,6 +13,7 @@ import structlog
 from oms_sync.domain.events import Event
 from oms_sync.domain.listing import Listing
 from oms_sync.flows import gaps
+from oms_sync.flows.hints import settle_hints
 from oms_sync.flows.ports import FlowContext, FlowReport, UnitOfWork
 from oms_sync.flows.records import (
     AccountRecord,
@@ -98,6 +99,7 @@ def _read_hints(context: FlowContext) -> int:
     with context.open_work() as work:
         messages = work.inbox.lock_new(account, [MessageSource.WEBHOOK], HINTS_MAX)
         read = [(one, hint) for one in messages if (hint := _hint(context, work, one)) is not None]
+        settle_hints(context, work, read)
         # Listings before feeds, and all at once: whoever locks several does so in one order.
         _compare_listings(context, work, [hint for _, hint in read])
         for _, hint in read:
@@ -127,13 +129,12 @@ def _hint(context: FlowContext, work: UnitOfWork, message: InboxMessage) -> Hint
             "message.dead_lettered", account=account, message=message.message_id, reason=reason
         )
         return None
-    work.inbox.settle([message.message_id], order_ids={})
     return hint
 
 
 def _check_named(hint: Hint) -> None:
     """Refuse an id that nothing can have: it would stop whoever is asked for it."""
-    if hint.kind in (HintKind.ACCOUNT, HintKind.NOTHING):
+    if hint.kind in (HintKind.ORDERS, HintKind.ACCOUNT, HintKind.NOTHING):
         return
     if not 0 < len(hint.object_id) <= ID_LENGTH_MAX or not hint.object_id.isprintable():
         raise BadPayload(f"the hint names {hint.object_id[:60]!r}, which is no id")
@@ -144,8 +145,11 @@ def _follow(context: FlowContext, work: UnitOfWork, hint: Hint) -> None:
     if hint.kind in (HintKind.ORDER, HintKind.ORDER_DELETED):
         is_deletion = hint.kind is HintKind.ORDER_DELETED
         work.rereads.arm(account, [hint.object_id], at=now, is_deletion=is_deletion)
-    elif hint.kind is HintKind.ACCOUNT:
+    elif hint.kind in (HintKind.ORDERS, HintKind.ACCOUNT):
         work.feeds.hasten(account, OrderFeed.CHANGES, at=now)
+    if hint.kind is HintKind.ACCOUNT:
+        # The credentials may be good no more, and an old access token would hide it for hours.
+        work.wake("tend", account)
 
 
 def _hear(work: UnitOfWork, account: str, read: list[tuple[InboxMessage, Hint]]) -> None:
@@ -168,13 +172,15 @@ def _shown(message: InboxMessage, hint: Hint) -> NewMessage | None:
 
 
 def _compare_listings(context: FlowContext, work: UnitOfWork, hints: list[Hint]) -> None:
-    """An echo of our own push or of a known sale is dropped; anything else deserves a look."""
+    """An echo of our own push or of a known sale is dropped; anything else deserves a look.
+
+    Of several quantities of one listing each counts: they may be of different places.
+    """
     account = context.account.name
-    claimed = {
-        hint.object_id: hint.quantity
-        for hint in hints
-        if hint.kind is HintKind.LISTING and hint.quantity is not None
-    }
+    claimed: dict[str, set[int]] = {}
+    for hint in hints:
+        if hint.kind is HintKind.LISTING and hint.quantity is not None:
+            claimed.setdefault(hint.object_id, set()).add(hint.quantity)
     if not claimed:
         return
     known = work.listings.by_channel_ids(account, sorted(claimed))
@@ -183,7 +189,7 @@ def _compare_listings(context: FlowContext, work: UnitOfWork, hints: list[Hint])
     surprising = [
         replace(one, look_due_at=due_at)
         for one in locked.values()
-        if _is_surprising(one, claimed[one.channel_listing_id])
+        if any(_is_surprising(one, units) for units in claimed[one.channel_listing_id])
     ]
     if surprising:
         work.listings.save(surprising)

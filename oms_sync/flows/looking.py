@@ -12,12 +12,14 @@ import structlog
 from oms_sync.domain.certificate import instant_text
 from oms_sync.domain.drift import Cause, DriftSigns, last_right_at, probable_cause
 from oms_sync.domain.events import Event
-from oms_sync.domain.listing import DriftPolicy, Listing, lose
+from oms_sync.domain.listing import UNPROVED_MAX, DriftPolicy, Listing, give_up, lose
 from oms_sync.domain.looks import Drift, accept_look, agree, is_look_expected, look, look_later
 from oms_sync.domain.reservation import LevelKey
 from oms_sync.domain.stock import MovementKind, StockLevel, StockMovement, apply
 from oms_sync.domain.values import Sku
+from oms_sync.flows import asked_discovery
 from oms_sync.flows.ports import FlowContext, UnitOfWork
+from oms_sync.flows.records import FeedPosition
 from oms_sync.sdk import OrderFeed
 
 log = structlog.get_logger(__name__)
@@ -28,12 +30,17 @@ ROUNDS_MAX = 50
 #: before it is accepted: in between nothing is to be learnt, and calls are few
 LOOK_AGAIN_SECONDS = 1.0
 LOOK_AGAIN_SECONDS_MAX = 5.0
-#: how long a push that was only accepted may stay invisible before it is sent again
+#: how long a push that was only accepted may stay invisible before it is sent again: each time in
+#: a row twice as long, for what a channel does in bulk or under load takes its time
 PATIENCE_SECONDS = 30.0
+PATIENCE_SECONDS_MAX = 900.0
+#: how often it is looked at meanwhile, at most
+PATIENT_LOOKS_MAX = 16
+LOOK_EARLY_SECONDS_MIN = 7.5
 #: drift of so many days tells a habit from an accident
 DRIFT_DAYS = 7
-#: from this many tries in a row on, an operator should know
-UNPROVED_ALARM_AT = 3
+#: what was given up is tried again so much later
+GIVEN_UP_SECONDS = 3600.0
 
 
 def look_at_due(context: FlowContext) -> int:
@@ -60,9 +67,12 @@ def look_at_due(context: FlowContext) -> int:
                     log.warning("listing.not_found", account=account, listing=one.listing_id)
                     looked.append(lose(one, "the channel does not know this listing"))
                 else:
-                    looked.append(look(one, quantity, read_at=reading.read_at, at=at))
+                    problem = reading.problems.get(one.channel_listing_id)
+                    seen = look(one, quantity, read_at=reading.read_at, at=at, problem=problem)
+                    looked.append(_unless_early(context, seen))
             work.listings.save(looked)
-            if not all(is_look_expected(one) for one in looked):
+            asked_discovery.ask_for_listings(context, work, looked, due)
+            if any(one.look is not None and not is_look_expected(one) for one in looked):
                 # A pass may explain it; it begins when every order of that time is visible.
                 lag = timedelta(seconds=context.manifest.visibility_lag_seconds)
                 work.feeds.hasten(account, OrderFeed.CHANGES, at=at + lag)
@@ -88,7 +98,7 @@ def _look_again(context: FlowContext) -> int:
             until=at - timedelta(seconds=LOOK_AGAIN_SECONDS),
             limit=max(1, context.manifest.stock_read_max),
         )
-    early, due = at - timedelta(seconds=LOOK_AGAIN_SECONDS_MAX), _explained_until(context)
+    early, due = at - timedelta(seconds=LOOK_AGAIN_SECONDS_MAX), explained_until(context)
     doubtful = [
         one
         for one in looked
@@ -107,7 +117,8 @@ def _look_again(context: FlowContext) -> int:
             quantity = reading.quantities.get(one.channel_listing_id)
             if quantity is None or one.look is None or one.taken != taken[one.listing_id]:
                 continue
-            fresh = look(one, quantity, read_at=reading.read_at, at=at)
+            problem = reading.problems.get(one.channel_listing_id)
+            fresh = look(one, quantity, read_at=reading.read_at, at=at, problem=problem)
             if is_look_expected(fresh):
                 settled.append(agree(fresh))
         if settled:
@@ -119,7 +130,7 @@ def _look_again(context: FlowContext) -> int:
 def accept_looks(context: FlowContext) -> tuple[int, bool]:
     """Accept looks whose orders are imported; answers (accepted, do some still wait)."""
     account = context.account.name
-    until = _explained_until(context)
+    until = explained_until(context)
     accepted = _accept_agreeing(context)
     if until is not None:
         for _ in range(ROUNDS_MAX):
@@ -171,13 +182,27 @@ def _policy(context: FlowContext) -> DriftPolicy:
     return context.account.drift if context.account.mode == "live" else "overwrite"
 
 
-def _explained_until(context: FlowContext) -> datetime | None:
+def explained_until(context: FlowContext) -> datetime | None:
     """Every sale before this moment is in the books; None while messages still wait."""
     account = context.account.name
     with context.open_work() as work:
-        if work.inbox.has_new(account):
-            return None
+        # In this order: what a pass brings is stored together with its end.
         position = work.feeds.get(account, OrderFeed.CHANGES)
+        until = _read_until(context, position)
+        if position is None or until is None:
+            return None
+        # What came in after that pass is about later orders, or was in the pass, too.
+        ended_at = position.pass_started_at or position.page_at
+        return None if work.inbox.has_new(account, until=ended_at) else until
+
+
+def read_until(context: FlowContext) -> datetime | None:
+    """Every sale before this moment was read, if not yet booked; None before the first pass."""
+    with context.open_work() as work:
+        return _read_until(context, work.feeds.get(context.account.name, OrderFeed.CHANGES))
+
+
+def _read_until(context: FlowContext, position: FeedPosition | None) -> datetime | None:
     if position is None or position.drained_at is None:
         return None
     return position.drained_at - timedelta(seconds=context.manifest.visibility_lag_seconds)
@@ -191,14 +216,12 @@ def _accept_all(
 ) -> None:
     after, events, policy = [], [], _policy(context)
     for one in looked:
-        if _is_early(context, one):
-            again = context.clock.now() + timedelta(seconds=PATIENCE_SECONDS / 4)
-            after.append(look_later(one, at=again))
-            continue
         accepted, drift = accept_look(one, policy)
-        after.append(accepted)
         if one.unproved_since is not None:
-            _tell_unproved(context, accepted)
+            tell_unproved(context, accepted)
+            if not _is_seen(one):
+                accepted = _given_up(context, accepted)
+        after.append(accepted)
         if drift is None or context.account.mode != "live":
             continue
         events.append(_drifted(context, work, one, drift))
@@ -208,26 +231,57 @@ def _accept_all(
     work.timeline.add(events)
 
 
+def _unless_early(context: FlowContext, listing: Listing) -> Listing:
+    """The look, but for one that only shows that the channel is not done: that one is repeated."""
+    if is_look_expected(listing) or not _is_early(context, listing):
+        return listing
+    wait = max(LOOK_EARLY_SECONDS_MIN, _patience(context, listing) / PATIENT_LOOKS_MAX)
+    return look_later(listing, at=context.clock.now() + timedelta(seconds=wait))
+
+
 def _is_early(context: FlowContext, listing: Listing) -> bool:
     """The channel may still be about to apply what it accepted and nobody saw applied."""
-    is_seen = listing.basis is not None and listing.basis.since is not None
-    if listing.unproved_since is None or listing.looked_at is None or is_seen:
+    if listing.unproved_since is None or listing.looked_at is None or _is_seen(listing):
         return False
-    patience = max(PATIENCE_SECONDS, context.manifest.visibility_lag_seconds)
-    return listing.looked_at < listing.unproved_since + timedelta(seconds=patience)
+    patience = timedelta(seconds=_patience(context, listing))
+    return listing.looked_at < listing.unproved_since + patience
 
 
-def _tell_unproved(context: FlowContext, listing: Listing) -> None:
+def _is_seen(listing: Listing) -> bool:
+    """What the books go by was seen at the channel, or set there by its own word."""
+    return listing.basis is not None and listing.basis.since is not None
+
+
+def _patience(context: FlowContext, listing: Listing) -> float:
+    least = max(PATIENCE_SECONDS, context.manifest.visibility_lag_seconds)
+    tries = min(listing.stale_count, UNPROVED_MAX * 3)
+    return max(least, min(least * 2.0**tries, PATIENCE_SECONDS_MAX))
+
+
+def _given_up(context: FlowContext, listing: Listing) -> Listing:
+    """As refused, where the channel again and again took in what it does not show."""
+    is_wrong = listing.desired is not None and listing.desired != listing.expected
+    if listing.stale_count < UNPROVED_MAX or not is_wrong:
+        return listing
+    reason = f"accepted {listing.stale_count} times and not shown"
+    if listing.problem:
+        reason += f": {listing.problem}"
+    until = context.clock.now() + timedelta(seconds=GIVEN_UP_SECONDS)
+    return give_up(listing, reason, until=until)
+
+
+def tell_unproved(context: FlowContext, listing: Listing) -> None:
     """The channel shows something else than the books, unsure themselves, went by."""
     said = {
         "account": context.account.name,
         "sku": listing.sku,
         "listing": listing.listing_id,
         "expected": listing.sent,
-        "found": listing.expected,
+        "found": listing.shown,
         "retries": listing.stale_count,
+        "reason": listing.problem or "",
     }
-    if listing.stale_count >= UNPROVED_ALARM_AT:
+    if listing.stale_count >= UNPROVED_MAX:
         log.error("stock.not_proved", **said)
     else:
         log.warning("stock.not_proved", **said)

@@ -10,8 +10,7 @@ from datetime import datetime
 
 import structlog
 
-from oms_sync.domain.balance import balance
-from oms_sync.domain.events import Event
+from oms_sync.domain.cancel_requests import is_declined, requested_lines, still_declined
 from oms_sync.domain.listing import Listing
 from oms_sync.domain.merge import first_sight, merge
 from oms_sync.domain.order import (
@@ -26,8 +25,9 @@ from oms_sync.domain.order import (
     order_state,
     wanted,
 )
+from oms_sync.domain.personal import without_people
 from oms_sync.domain.values import parse_sku
-from oms_sync.domain.write_back import requested_lines
+from oms_sync.flows import asked_discovery
 from oms_sync.flows.manual import MANUAL, parse_manual_order
 from oms_sync.flows.ports import FlowContext, FlowReport, UnitOfWork
 from oms_sync.flows.records import (
@@ -45,6 +45,7 @@ from oms_sync.flows.records import (
 from oms_sync.flows.regroup import regroup
 from oms_sync.flows.regrouped import write
 from oms_sync.flows.taking import book_taken
+from oms_sync.flows.told_orders import tell
 from oms_sync.sdk import BadPayload
 
 log = structlog.get_logger(__name__)
@@ -168,6 +169,7 @@ def _fold_order(
 ) -> StoredOrder | None:
     """The order after all reads; None when it was never known and no read shows it."""
     known = stored.known if stored else None
+    declined = stored.declined if stored else None
     payload_key = stored.payload_key if stored else ""
     is_gone = False
     for read in reads:
@@ -177,6 +179,7 @@ def _fold_order(
             continue
         is_gone = False
         seen = first_sight(context.account.name, read.sight)
+        declined = still_declined(declined, seen)
         known = merge(known, seen) if known else seen
         payload_key = read.message.dedupe_key
     if known is None:
@@ -189,7 +192,7 @@ def _fold_order(
     if is_gone:
         known_gone = [hold for hold in order.holds if hold.code == GONE]
         holds += (*known_gone, Hold(code=GONE, since=now, actor="hub"))[:1]
-    return replace(order, known=known, payload_key=payload_key, holds=holds)
+    return replace(order, known=known, payload_key=payload_key, holds=holds, declined=declined)
 
 
 def _store(context: FlowContext, work: UnitOfWork, batch: Batch) -> None:
@@ -197,7 +200,7 @@ def _store(context: FlowContext, work: UnitOfWork, batch: Batch) -> None:
     listings = _listings_of(context, work, batch.orders)
     connected_at = batch.record.first_connected_at if batch.record else None
     orders = [
-        _settled(context, _with_lines(context, order, listings, connected_at))
+        _settled(context, _with_lines(context, _forgotten(order), listings, connected_at))
         for order in batch.orders
     ]
     changed = [
@@ -212,9 +215,15 @@ def _store(context: FlowContext, work: UnitOfWork, batch: Batch) -> None:
     work.listings.save(changed_listings)
     if changed_listings:
         work.wake("push_stock", context.account.name)
-    _tell(context, work, batch, booked)
+    tell(context, work, batch, booked)
+    asked_discovery.ask_for_orders(context, work, booked, batch.stored)
     if any(_asks_to_cancel(order) for order in booked):
         work.wake("write_back", context.account.name)
+
+
+def _forgotten(order: StoredOrder) -> StoredOrder:
+    """The order without the people a channel may show again of one that was erased."""
+    return replace(order, known=without_people(order.known)) if order.erased_at else order
 
 
 def _listings_of(
@@ -278,6 +287,7 @@ def _settled(context: FlowContext, order: StoredOrder) -> StoredOrder:
         own.get(code)
         or Hold(code=code, since=now, actor="channel" if code.startswith("channel:") else "hub")
         for code in codes
+        if not is_declined(order.declined, order.known, code)
     )
     holds = (*kept, *derived)
     return replace(
@@ -296,83 +306,6 @@ def _has_unmapped_sku(order: StoredOrder, counts: tuple[LineCounts, ...]) -> boo
         line.sku is None and wanted(order.known, known, count) > 0
         for known, line, count in zip(order.known.lines, order.lines, counts, strict=True)
     )
-
-
-def _tell(
-    context: FlowContext,
-    work: UnitOfWork,
-    batch: Batch,
-    orders: list[StoredOrder],
-) -> None:
-    now, account = context.clock.now(), context.account.name
-    events = []
-    for order in orders:
-        before = batch.stored.get(order.order_id)
-        if before is not None and _shown(order) == _shown(before):
-            continue  # the same was seen again, later
-        detail: dict[str, str | int | None] = {
-            "state": order.state.value,
-            "holds": ", ".join(hold.code for hold in order.holds),
-        }
-        events.append(
-            Event(
-                name="order.changed" if before else "order.imported",
-                at=now,
-                actor=account,
-                order_id=order.order_id,
-                account=account,
-                detail=detail,
-            )
-        )
-        events += _unbalanced(context, before, order)
-        if before is None:
-            context.metrics.count("orders_in", account=account)
-            log.info(
-                "order.imported",
-                account=account,
-                order=order.order_id,
-                channel_order_id=order.known.ref.channel_order_id,
-                state=order.state.value,
-            )
-    work.timeline.add(events)
-
-
-def _unbalanced(
-    context: FlowContext, before: StoredOrder | None, order: StoredOrder
-) -> list[Event]:
-    """Tell once that the money does not add up, and again when it does so by another amount.
-
-    The order goes its way all the same: goods do not wait for a sum of the channel's.
-    """
-    found = balance(order.known)
-    if found is None or not found.is_flagged or (before and balance(before.known) == found):
-        return []
-    account = context.account.name
-    residual = f"{found.residual.text()} {found.residual.currency}" if found.residual else None
-    log.warning(
-        "order.unbalanced",
-        account=account,
-        order=order.order_id,
-        residual=residual,
-        reason=found.name,
-    )
-    context.metrics.count("orders_unbalanced", account=account)
-    return [
-        Event(
-            name="order.unbalanced",
-            at=context.clock.now(),
-            actor="hub",
-            order_id=order.order_id,
-            account=account,
-            detail={"residual": residual, "reason": found.name},
-        )
-    ]
-
-
-def _shown(order: StoredOrder) -> tuple[object, ...]:
-    """What is worth telling of an order: everything but when it was seen."""
-    lines = tuple(known.line for known in order.known.lines)
-    return order.known.facts, lines, order.lines, order.holds, order.state
 
 
 def _remap(context: FlowContext) -> int:

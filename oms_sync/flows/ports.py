@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
+from oms_sync.flows.erasures import Erasures
+from oms_sync.flows.listing_repository import Listings
 from oms_sync.flows.proofs import Certificates, OrderLists
 from oms_sync.flows.records import AccountProfile
 from oms_sync.flows.repositories import (
     Accounts,
     Feeds,
     Inbox,
-    Listings,
     Orders,
     Outbox,
     Rereads,
@@ -42,6 +43,7 @@ class UnitOfWork(Protocol):
     order_lists: OrderLists
     certificates: Certificates
     upkeep: Upkeep
+    erasures: Erasures
 
     def wake(self, flow: str, account: str) -> None:
         """After the commit, make `flow` look at `account` soon, in whichever process runs it."""

@@ -16,6 +16,7 @@ from oms_sync.domain.listing import (
     claim,
     confirm,
     doubt,
+    postpone,
     refuse,
     release,
     turn_stale,
@@ -23,7 +24,8 @@ from oms_sync.domain.listing import (
 )
 from oms_sync.domain.stock import StockLevel, channel_quantity
 from oms_sync.domain.values import Sku
-from oms_sync.flows.looking import accept_looks, look_at_due
+from oms_sync.flows import asked_discovery, waiting
+from oms_sync.flows.looking import accept_looks, look_at_due, tell_unproved
 from oms_sync.flows.ports import FlowContext, FlowReport
 from oms_sync.flows.records import AccountProfile, PushRecord, StoredBatch
 from oms_sync.sdk import (
@@ -51,6 +53,8 @@ STALE_WAIT_SECONDS_MAX = 300.0
 ACCEPTED_WAIT_SECONDS = 5.0
 UNKNOWN_WAIT_SECONDS = 1.0
 LOOKED_WAIT_SECONDS = 1.0
+#: what a channel takes later is offered again as often
+POSTPONED_SECONDS = 300.0
 
 
 def run(context: FlowContext) -> FlowReport:
@@ -63,6 +67,7 @@ def run(context: FlowContext) -> FlowReport:
     is_unsettled = is_live and _settle_open(context)
     done += look_at_due(context)
     accepted, is_looking = accept_looks(context)
+    done += waiting.end_waits(context)
     pushed, is_more = _push(context) if is_live else (0, False)
     wait = UNKNOWN_WAIT_SECONDS if is_unsettled else LOOKED_WAIT_SECONDS
     is_waiting = is_unsettled or is_looking
@@ -70,7 +75,7 @@ def run(context: FlowContext) -> FlowReport:
     return FlowReport(
         done=done + accepted + pushed,
         is_more=is_more,
-        next_at=_soonest(next_at, _next_look(context)),
+        next_at=_soonest(next_at, _next_look(context), waiting.next_at(context)),
     )
 
 
@@ -95,7 +100,8 @@ def _refresh(context: FlowContext) -> int:
             by_sku: dict[Sku, list[StockLevel]] = {}
             for level in levels.values():
                 by_sku.setdefault(level.sku, []).append(level)
-            work.listings.save([_wanted(one, by_sku, context.account) for one in stale])
+            at = context.clock.now() if waiting.delays_growths(context) else None
+            work.listings.save([_wanted(one, by_sku, context.account, at=at) for one in stale])
             work.commit()
         done += len(stale)
         if len(stale) < STALE_MAX:
@@ -104,7 +110,11 @@ def _refresh(context: FlowContext) -> int:
 
 
 def _wanted(
-    listing: Listing, by_sku: Mapping[Sku, Sequence[StockLevel]], account: AccountProfile
+    listing: Listing,
+    by_sku: Mapping[Sku, Sequence[StockLevel]],
+    account: AccountProfile,
+    *,
+    at: datetime | None,
 ) -> Listing:
     if listing.sku is None:
         return want(listing, None)
@@ -120,7 +130,7 @@ def _wanted(
         buffer=account.buffer if listing.buffer is None else listing.buffer,
         cap=account.cap if listing.cap is None else listing.cap,
     )
-    return want(listing, quantity.value)
+    return want(listing, quantity.value, at=at)
 
 
 def _settle_open(context: FlowContext) -> bool:
@@ -200,6 +210,9 @@ def _claim(context: FlowContext, size: int) -> StockBatch | None:
         work.listings.save(claimed)
         work.outbox.add(StoredBatch(account=account, batch=batch, sent_at=now))
         work.commit()
+    for before, after in zip(wanting, claimed, strict=True):
+        if after.stale_count > before.stale_count:
+            tell_unproved(context, after)
     return batch
 
 
@@ -294,6 +307,7 @@ def _record(context: FlowContext, batch: StockBatch, results: Sequence[PushResul
             if listing.in_flight is not None and listing.in_flight.push_id == batch.key:
                 after.append(_answered(context, listing, answer, now))
         work.listings.save(after)
+        asked_discovery.ask_for_listings(context, work, after, locked.values())
         work.outbox.settle(batch.key, records)
         if has_stale:
             work.feeds.hasten(account, OrderFeed.CHANGES, at=now)
@@ -322,6 +336,9 @@ def _answered(context: FlowContext, listing: Listing, answer: _Answer, now: date
             return refuse(listing, answer.reason)
         case PushOutcome.NOT_APPLIED:
             return release(listing)
+        case PushOutcome.POSTPONED:
+            again = now + timedelta(seconds=POSTPONED_SECONDS)
+            return postpone(listing, answer.reason, until=again)
         case _:
             return doubt(listing, at=now)
 

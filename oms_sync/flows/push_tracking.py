@@ -12,6 +12,7 @@ import structlog
 
 from oms_sync.domain.events import Event
 from oms_sync.domain.shipment import Found, PushState, Shipment, find_shipment
+from oms_sync.flows.half_read import pass_waits_until
 from oms_sync.flows.ports import FlowContext, FlowReport
 from oms_sync.flows.records import ShipmentPush
 from oms_sync.sdk import (
@@ -19,7 +20,6 @@ from oms_sync.sdk import (
     Capability,
     FixAccount,
     FixData,
-    OrderFeed,
     OutcomeUnknown,
     OutgoingPackage,
     OutgoingShipment,
@@ -33,9 +33,6 @@ BATCH_MAX = 50
 REFUSALS_MAX = 3
 WAIT_SECONDS = 1.0
 WAIT_SECONDS_MAX = 1800.0
-#: how long a pass of orders under way keeps tracking waiting, where the two exclude each other
-PASS_WAIT_SECONDS = 5.0
-PASS_SECONDS_MAX = 600.0
 
 
 def run(context: FlowContext) -> FlowReport:
@@ -43,7 +40,7 @@ def run(context: FlowContext) -> FlowReport:
     account = context.account
     if account.mode != "live" or Capability.PUSH_TRACKING not in context.manifest.capabilities:
         return FlowReport()
-    waits_until = _waits_until(context)
+    waits_until = pass_waits_until(context, "push_tracking")
     if waits_until is not None:
         return FlowReport(next_at=waits_until)
     pushes = _claim(context)
@@ -68,25 +65,6 @@ def run(context: FlowContext) -> FlowReport:
             )
             _retry(context, push, str(error))
     return FlowReport(done=len(pushes), is_more=len(pushes) == BATCH_MAX, next_at=_next_at(context))
-
-
-def _waits_until(context: FlowContext) -> datetime | None:
-    """When to look again, while a pass of orders is between two pages; None when nothing waits.
-
-    A pass that stopped half-way still counts: what is written now would move orders between its
-    pages. One that does not come to its end holds nobody up for good.
-    """
-    if {"ingest", "push_tracking"} not in map(set, context.manifest.exclusive_flows):
-        return None
-    now = context.clock.now()
-    with context.open_work() as work:
-        position = work.feeds.get(context.account.name, OrderFeed.CHANGES)
-    if position is None or position.pass_started_at is None:
-        return None
-    given_up_at = position.pass_started_at + timedelta(seconds=PASS_SECONDS_MAX)
-    if now >= given_up_at:
-        return None
-    return min(now + timedelta(seconds=PASS_WAIT_SECONDS), given_up_at)
 
 
 def _claim(context: FlowContext) -> list[ShipmentPush]:

@@ -3,7 +3,7 @@
 Stock: schedules looks, longest unseen first; `push_stock` takes them, and says drift when the
 channel shows what nothing here explains. Orders: a sweep over a wide window finds what the feed of
 changes missed; whatever differs goes through the inbox like everything else. What a channel holds
-itself is read again, too.
+itself is read again, too, and so is each unfinished order, once a day.
 """
 
 from dataclasses import replace
@@ -13,6 +13,7 @@ import structlog
 
 from oms_sync.flows import pools
 from oms_sync.flows.ports import FlowContext, FlowReport
+from oms_sync.flows.recheck import recheck
 from oms_sync.flows.records import FeedPosition, MessageSource, NewMessage
 from oms_sync.sdk import BadPayload, Capability, OrderFeed
 
@@ -28,12 +29,22 @@ def run(context: FlowContext) -> FlowReport:
     now = context.clock.now()
     scheduled = _schedule_looks(context, now)
     pooled = pools.refresh(context, now)
+    rechecked = recheck(context, now)
     swept, is_swept = _sweep(context, now)
     return FlowReport(
-        done=scheduled + pooled + swept,
+        done=scheduled + pooled + rechecked + swept,
         is_more=scheduled == LISTINGS_MAX or not is_swept,
-        next_at=now + timedelta(seconds=context.account.reconcile_seconds),
+        next_at=_next_at(context, now),
     )
+
+
+def _next_at(context: FlowContext, now: datetime) -> datetime:
+    """After a period, or when a sweep that was put off is due, whichever is sooner."""
+    period_end = now + timedelta(seconds=context.account.reconcile_seconds)
+    with context.open_work() as work:
+        position = work.feeds.get(context.account.name, OrderFeed.SWEEP)
+    due_at = position.next_at if position else None
+    return due_at if due_at is not None and now < due_at < period_end else period_end
 
 
 def _schedule_looks(context: FlowContext, now: datetime) -> int:
@@ -124,10 +135,21 @@ def _read_page(context: FlowContext, position: FeedPosition, now: datetime) -> t
                 cursor=None,
                 pass_started_at=None,
                 drained_at=position.pass_started_at,
-                next_at=now + timedelta(seconds=account.reconcile_seconds),
+                next_at=_next_sweep(context, position, now),
             )
         work.feeds.put(after)
         if added:
             work.wake("normalise", account.name)
         work.commit()
     return added, page.is_last
+
+
+def _next_sweep(context: FlowContext, position: FeedPosition, now: datetime) -> datetime:
+    """After a period, and no earlier than twice the time this sweep took after it began.
+
+    So sweeps leave half of the spare calls to others, however many orders two days bring.
+    """
+    began_at = position.pass_started_at or now
+    took = context.clock.now() - began_at
+    period = timedelta(seconds=context.account.reconcile_seconds)
+    return max(now + period, began_at + 2 * took)

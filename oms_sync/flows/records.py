@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Literal
 
+from oms_sync.domain.cancel_requests import Declined
 from oms_sync.domain.listing import DriftPolicy
 from oms_sync.domain.order import (
     Hold,
@@ -49,6 +50,10 @@ class AccountProfile:
     backfill_days: int = 30
     #: so long without an order is worth an alarm; None where that is ordinary
     silence_hours: float | None = None
+    #: days after a finished order's latest date until its personal data is destroyed
+    personal_data_days: int = 30
+    #: days until the bytes of messages that were worked off are destroyed
+    raw_payload_days: int = 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,6 +197,10 @@ class StoredOrder:
     names: tuple[str, ...] = ()
     #: the order that has all lines of this one now
     merged_into: str | None = None
+    #: the buyer's request to cancel that somebody here said no to
+    declined: Declined | None = None
+    #: since then nobody's personal data is kept with it, whatever the channel shows again
+    erased_at: datetime | None = None
 
     @property
     def placed_at(self) -> datetime:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from oms_sync.domain.cancel_requests import still_declined
 from oms_sync.domain.merge import first_sight
 from oms_sync.domain.order import Hold, KnownLine, KnownOrder, OrderSight, OrderState
 from oms_sync.domain.portable import (
@@ -90,7 +91,9 @@ class Regrouping:
         order = self._gather(self._known_as(seen, others) or self._begin(seen), seen)
         order, seen = self._leave_out(order, seen)
         is_current = seen.ref == order.known.ref or is_newer(seen, order.known)
-        order = replace(order, known=follow(order.known, seen), is_reserve_due=True)
+        declined = still_declined(order.declined, seen)
+        known = follow(order.known, seen)
+        order = replace(order, known=known, declined=declined, is_reserve_due=True)
         if is_current:
             holds = tuple(hold for hold in order.holds if hold.code != GONE)
             order = replace(order, holds=holds, payload_key=payload_key)
@@ -243,6 +246,8 @@ class Regrouping:
             lines=(*order.lines, *other.lines),
             holds=_holds(order, other),
             payload_key=order.payload_key,
+            declined=order.declined,
+            erased_at=_erased_at(order, other),
         )
         self._orders[into] = joined
         return joined
@@ -265,6 +270,12 @@ def _parted(hold: Hold) -> Hold:
         return hold
     detail = "lines of it are from an order that is being cancelled"
     return replace(hold, code=MANUAL_HOLD, actor="hub", detail=detail)
+
+
+def _erased_at(order: StoredOrder, other: StoredOrder) -> datetime | None:
+    """When both were erased; who has lines and was not, still needs the people."""
+    times = [one.erased_at for one in (order, other) if one.known.lines]
+    return max(one for one in times if one) if times and all(times) else None
 
 
 def _holds(order: StoredOrder, other: StoredOrder) -> tuple[Hold, ...]:

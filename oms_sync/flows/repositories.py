@@ -10,7 +10,6 @@ from datetime import datetime
 from typing import Protocol
 
 from oms_sync.domain.events import Event
-from oms_sync.domain.listing import Listing
 from oms_sync.domain.reservation import LevelKey
 from oms_sync.domain.shipment import Shipment
 from oms_sync.domain.stock import StockLevel, StockMovement
@@ -63,8 +62,8 @@ class Inbox(Protocol):
         account of those that were dropped.
         """
 
-    def has_new(self, account: str) -> bool:
-        """True while any message of the account waits."""
+    def has_new(self, account: str, *, until: datetime | None = None) -> bool:
+        """True while any message of the account waits; with `until`, one received by then."""
 
 
 class Rereads(Protocol):
@@ -152,6 +151,13 @@ class Orders(Protocol):
     def ids_with_unmapped_lines(self, account: str, limit: int) -> list[str]:
         """Orders of the account with a line that has no SKU though a listing now has one."""
 
+    def take_unchecked(
+        self, account: str, *, before: datetime, since: datetime, limit: int, at: datetime
+    ) -> list[str]:
+        """Channel order ids of unfinished orders placed at `since` or later that were neither seen
+        nor checked after `before`, longest ago first; they count as checked at `at` now.
+        """
+
     def add(self, orders: Sequence[StoredOrder]) -> None:
         """Insert new orders with all their lines; a doubled (account, channel order id) raises, and
         so does a doubled (account, channel line id) of orders with names.
@@ -230,64 +236,6 @@ class Stock(Protocol):
 
     def mark_fill_due(self, skus: Sequence[Sku]) -> None:
         """Mark those of these SKUs that orders are short of, as if their supply grew."""
-
-
-class Listings(Protocol):
-    """Listings with their four numbers."""
-
-    def by_channel_ids(self, account: str, ids: Iterable[str]) -> dict[str, Listing]:
-        """By channel listing id, without locks."""
-
-    def by_channel_skus(self, account: str, skus: Iterable[str]) -> dict[str, list[Listing]]:
-        """By exact channel SKU, without locks."""
-
-    def pooled(self, account: str) -> dict[str, Listing]:
-        """Those of which the channel holds units itself, by channel listing id, without locks."""
-
-    def lock(self, listing_ids: Iterable[str]) -> dict[str, Listing]:
-        """By listing id."""
-
-    def mark_stale(self, skus: Iterable[Sku]) -> set[str]:
-        """Desired quantities of these SKUs must be computed anew; answers their accounts."""
-
-    def accounts_waiting(self, skus: Iterable[Sku]) -> set[str]:
-        """Accounts with listings of these SKUs that are marked stale or want a push."""
-
-    def lock_stale(self, account: str, limit: int) -> list[Listing]:
-        """Listings marked stale; the mark is cleared with this unit of work.
-
-        Left out while their SKU has a line in any order that is due for reservation: until then
-        the levels do not know of that sale, and a quantity computed from them would be too high.
-        """
-
-    def lock_wanting_push(self, account: str, limit: int, *, may_cut: bool) -> list[Listing]:
-        """Listings whose `wants_push` is true: decreases first, largest first.
-
-        Left out while marked stale, and while their SKU is in an order due for reservation; and,
-        unless `may_cut`, while a look waits to be explained.
-        """
-
-    def lock_look_due(self, account: str, *, at: datetime, limit: int) -> list[Listing]:
-        """Linked, counted listings with no basis, or with `look_due_at` come.
-
-        Left out: those in flight, with a look waiting, held, or refused in this generation.
-        """
-
-    def lock_looked(self, account: str, *, until: datetime, limit: int) -> list[Listing]:
-        """Listings whose look waits to be accepted and was noted (`looked_at`) by `until`."""
-
-    def lock_oldest(self, account: str, *, before: datetime, limit: int) -> list[Listing]:
-        """Linked listings with a basis, nothing in flight and no look due or waiting, whose
-        `looked_at` is before `before` or unknown; longest ago first.
-        """
-
-    def next_look_at(self, account: str) -> datetime | None:
-        """When the next look falls due, None when none is wanted."""
-
-    def save(self, listings: Sequence[Listing]) -> None:
-        """Insert or update by listing id; a changed buffer, cap or desired quantity is also
-        recorded as an append-only fact.
-        """
 
 
 class Outbox(Protocol):

@@ -3,8 +3,9 @@
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from oms_sync.domain.listing import Listing, take, unsettle
+from oms_sync.domain.listing import Listing
 from oms_sync.domain.order import LineCounts
+from oms_sync.domain.taken import take, unsettle
 from oms_sync.flows.ports import UnitOfWork
 from oms_sync.flows.records import Batch, StoredLine, StoredOrder, counts_of
 

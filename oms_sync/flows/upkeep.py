@@ -1,4 +1,4 @@
-"""What the hub keeps of an account's health across restarts: subscriptions, alarms, gaps, consent.
+"""What the hub keeps of an account across restarts: who it is, subscriptions, alarms, gaps.
 
 Records and the repository over them; `storage/` implements it. Nothing is decided here.
 """
@@ -58,11 +58,38 @@ class AskedConsent:
     asked_at: datetime
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """The shop or seller an account is, by the channel's own words."""
+
+    account: str
+    #: stands for it for good
+    channel_account_id: str
+    #: its name, as it was last
+    channel_account: str
+    kept_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Discovery:
+    """When the account's listings were looked through."""
+
+    account: str
+    #: since when somebody wants that done soon
+    asked_at: datetime | None = None
+    #: the newest time it was begun
+    tried_at: datetime | None = None
+    #: the beginning of the newest one that came to its end
+    done_at: datetime | None = None
+
+
 class Upkeep(Protocol):
     """Accounts' health in the database."""
 
-    def pulse(self, account: str, *, unannounced_max: int) -> Pulse | None:
-        """What was last heard of the account; None before its first connection."""
+    def pulse(self, account: str, *, now: datetime, unannounced_max: int) -> Pulse | None:
+        """What was last heard of the account, and what is overdue at `now`; None before its first
+        connection.
+        """
 
     def subscription(self, account: str, kind: str) -> Subscription | None:
         """The subscription as it was last seen."""
@@ -93,3 +120,21 @@ class Upkeep(Protocol):
 
     def end_consent(self, account: str) -> None:
         """Forget it: it was answered."""
+
+    def identity(self, account: str) -> Identity | None:
+        """Whose shop the account is; None before its credentials were first accepted."""
+
+    def put_identity(self, identity: Identity) -> None:
+        """Insert or replace."""
+
+    def discovery(self, account: str) -> Discovery | None:
+        """When its listings were looked through; None when never and nobody asked."""
+
+    def ask_discovery(self, account: str, *, at: datetime) -> None:
+        """Somebody wants the listings looked through soon."""
+
+    def begin_discovery(self, account: str, *, at: datetime) -> None:
+        """It was begun then."""
+
+    def end_discovery(self, account: str, *, begun_at: datetime) -> None:
+        """What was begun then came to its end; who asked later still waits."""

@@ -20,9 +20,10 @@ from oms_sync.domain.write_back import (
     WriteState,
     lateness,
     over,
-    requested_lines,
 )
-from oms_sync.flows.cancelling import Ask, begin, end, open_units
+from oms_sync.flows.accepting import accept
+from oms_sync.flows.cancelling import end
+from oms_sync.flows.half_read import pass_waits_until
 from oms_sync.flows.ports import FlowContext, FlowReport, UnitOfWork
 from oms_sync.flows.records import StoredOrder
 from oms_sync.flows.write_looks import NEVER_SHOWN, NOT_SHOWN, Look, is_unsettled, look
@@ -40,8 +41,6 @@ log = structlog.get_logger(__name__)
 
 BATCH_MAX: Final = 50
 REFUSALS_MAX: Final = 3
-ACCEPTED_MAX: Final = 50
-ACCEPTED_PAGES_MAX: Final = 20
 MERGES_MAX: Final = 10
 WAIT_SECONDS: Final = 1.0
 WAIT_SECONDS_MAX: Final = 1800.0
@@ -53,6 +52,7 @@ NEEDS: Final[Mapping[WriteKind, Capability]] = {
     WriteKind.HOLD: Capability.HOLD_ORDERS,
     WriteKind.RELEASE: Capability.HOLD_ORDERS,
     WriteKind.CORRECT: Capability.CORRECT_TRACKING,
+    WriteKind.DECLINE: Capability.CANCEL_ORDERS,
 }
 
 
@@ -60,7 +60,10 @@ def run(context: FlowContext) -> FlowReport:
     """Tell the channel everything that is due."""
     if context.account.mode != "live":
         return FlowReport()
-    accepted = _accept(context)
+    waits_until = pass_waits_until(context, "write_back")
+    if waits_until is not None:
+        return FlowReport(next_at=waits_until)
+    accepted = accept(context)
     writes = _claim(context)
     for index, write in enumerate(writes):
         if context.is_stopping():
@@ -83,50 +86,6 @@ def run(context: FlowContext) -> FlowReport:
             _put_off(context, write, str(error))
     is_more = len(writes) == BATCH_MAX
     return FlowReport(done=len(writes) + accepted, is_more=is_more, next_at=_next_at(context))
-
-
-def _accept(context: FlowContext) -> int:
-    """Turn buyers' requests into cancellations, where the policy says so."""
-    manifest, account = context.manifest, context.account
-    can = Capability.CANCEL_ORDERS in manifest.capabilities
-    if account.cancellation_requests != "accept" or not can:
-        return 0
-    begun, after = 0, ""
-    for _ in range(ACCEPTED_PAGES_MAX):
-        with context.open_work() as work:
-            ids = work.write_backs.orders_asking(account.name, ACCEPTED_MAX, after=after)
-            orders = work.orders.lock(ids) if ids else {}
-            granted = [_cancel_requested(context, work, order) for order in orders.values()]
-            if any(granted):
-                work.commit()
-        begun += sum(granted)
-        if len(ids) < ACCEPTED_MAX:
-            break
-        after = ids[-1]
-    return begun
-
-
-def _cancel_requested(context: FlowContext, work: UnitOfWork, order: StoredOrder) -> bool:
-    asked = requested_lines(hold.code for hold in order.holds)
-    tried = [
-        one
-        for one in work.write_backs.of_orders([order.order_id])
-        if one.kind is WriteKind.CANCEL and one.state is not WriteState.CONFIRMED
-    ]
-    is_ours = order.known.facts.fulfilled_by != "channel"
-    if asked is None or tried or not is_ours or order.merged_into is not None:
-        return False
-    possible = open_units(order)
-    units = {line_id: one for line_id, one in possible.items() if not asked or line_id in asked}
-    if not units or not (context.manifest.cancels_lines or units == possible):
-        return False  # it stays held, for somebody to look at
-    now = context.clock.now()
-    ask = Ask(write_id=context.ids.new(), at=now, actor="hub", reason="buyer")
-    held, write = begin(order, units, ask)
-    work.write_backs.add(write)
-    work.orders.save([held])
-    work.timeline.add([_event(context, "order.cancellation_accepted", write, "")])
-    return True
 
 
 def _claim(context: FlowContext) -> list[WriteBack]:
@@ -189,12 +148,28 @@ def _advance(context: FlowContext, write: WriteBack) -> None:
         _end(context, found.write, WriteState.REFUSED, found.refusal)
     elif found.is_done:
         _end(context, found.write, WriteState.CONFIRMED)
-    elif found.waits_for or found.send is None or found.write.answered_at is not None:
+    elif found.waits_for or found.send is None or not _may_be_sent(context, found):
         _look_again(context, found)
     elif not found.is_repeatable and is_unsettled(context, write):
         _retry(context, found.write, "an answer was lost; it is looked for before a second try")
     else:
         _send(context, write, found)
+
+
+def _may_be_sent(context: FlowContext, found: Look) -> bool:
+    """False of what the channel took: that shows, or somebody is told that it does not.
+
+    Only a cancellation of all there is, which happens once however often it is asked for, is asked
+    anew until then: channels have taken such and forgotten them.
+    """
+    write = found.write
+    if write.answered_at is None:
+        return True
+    if write.kind is not WriteKind.CANCEL or not found.is_repeatable:
+        return False
+    lag = context.manifest.visibility_lag_seconds
+    late = lateness(write, now=context.clock.now(), lag_seconds=lag)
+    return late is Lateness.NONE and not is_unsettled(context, write)
 
 
 def _look_again(context: FlowContext, found: Look) -> None:
@@ -256,7 +231,8 @@ def _send(context: FlowContext, before: WriteBack, found: Look) -> None:
     except Rejected as error:
         # Refusals can be passing.
         write = _unsent(write, before)
-        if write.attempts < REFUSALS_MAX:
+        # What was taken once, and is refused the second time, may have happened: it is looked for.
+        if write.attempts < REFUSALS_MAX or write.answered_at is not None:
             _retry(context, write, str(error))
         else:
             _end(context, write, WriteState.REFUSED, str(error))
@@ -274,10 +250,12 @@ def _unsent(write: WriteBack, before: WriteBack) -> WriteBack:
 
 def _taken(context: FlowContext, write: WriteBack, receipt: str | None) -> None:
     """The channel took it: it shows at once, or it is followed by its receipt."""
+    is_again = write.answered_at is not None
     if receipt is not None:
-        _retry(context, replace(write, receipt=receipt), "the channel has not decided yet")
+        reason = NOT_SHOWN if is_again else "the channel has not decided yet"
+        _retry(context, replace(write, receipt=receipt), reason)
         return
-    taken = replace(write, answered_at=context.clock.now())
+    taken = write if is_again else replace(write, answered_at=context.clock.now())
     with context.open_work() as work:
         work.write_backs.save([taken])
         work.commit()
@@ -297,7 +275,7 @@ def _end(context: FlowContext, write: WriteBack, state: WriteState, reason: str 
         if write.kind is WriteKind.CANCEL:
             _let_go(work, order, replace(ended, next_at=now))
             work.wake("reserve", account)
-        if write.kind in (WriteKind.REFUND, WriteKind.HOLD, WriteKind.RELEASE):
+        if write.kind not in (WriteKind.CANCEL, WriteKind.CORRECT):
             work.rereads.arm(account, [order.known.ref.channel_order_id], at=now)
             work.wake("ingest", account)
         work.timeline.add([_event(context, f"write_back.{state}", write, reason)])

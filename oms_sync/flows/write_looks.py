@@ -20,7 +20,7 @@ from oms_sync.domain.write_back import (
     refundable,
 )
 from oms_sync.flows.ports import FlowContext
-from oms_sync.flows.records import MessageSource, NewMessage, StoredOrder
+from oms_sync.flows.records import CANCELLING, MessageSource, NewMessage, StoredOrder
 from oms_sync.sdk import (
     ChannelRefund,
     OutgoingCancellation,
@@ -207,14 +207,14 @@ def _found_refund(write: WriteBack, state: str) -> Look:
 
 def _too_much(order: StoredOrder, write: WriteBack, shown: tuple[ChannelRefund, ...]) -> str:
     """Why the channel should not be asked: more would go back than was paid."""
-    total, amount = order.known.facts.total, write.wish.amount
-    given = [one.amount for one in shown if one.state != "failed"]
+    facts, amount = order.known.facts, write.wish.amount
+    total, given = facts.total, [one.amount for one in shown if one.state != "failed"]
     if total is None or amount is None:
         return "the order's total is not known"
     if any(one.currency != total.currency for one in (*given, amount)):
         return f"the channel shows refunds in another currency than {total.currency}"
-    left = refundable(total, given)
-    if amount.amount > left.amount:
+    left = refundable(facts, given)
+    if left is not None and amount.amount > left.amount:
         return f"{left.text()} {left.currency} of {total.text()} can go back, not {amount.text()}"
     return ""
 
@@ -248,6 +248,17 @@ def _look_hold(context: FlowContext, order: StoredOrder, write: WriteBack) -> Lo
         (context.session.hold_order if is_hold else context.session.release_order)(hold)
 
     return Look(write=write, is_done=write.answered_at is not None, send=send)
+
+
+def _look_decline(context: FlowContext, order: StoredOrder, write: WriteBack) -> Look:
+    """A no said twice is one; a newer wish, or a cancellation of our own, has taken it back."""
+    is_over = order.declined is None or any(one.code == CANCELLING for one in order.holds)
+    channel_order_id = order.known.ref.channel_order_id
+    return Look(
+        write=write,
+        is_done=is_over or write.answered_at is not None,
+        send=lambda: context.session.decline_cancellation(channel_order_id),
+    )
 
 
 def _look_correction(context: FlowContext, order: StoredOrder, write: WriteBack) -> Look:
@@ -311,4 +322,5 @@ _LOOKS: Final[Mapping[WriteKind, Callable[[FlowContext, StoredOrder, WriteBack],
     WriteKind.HOLD: _look_hold,
     WriteKind.RELEASE: _look_hold,
     WriteKind.CORRECT: _look_correction,
+    WriteKind.DECLINE: _look_decline,
 }

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from oms_sync.domain.silence import OVERDUE_KINDS
 from oms_sync.runtime.config_faults import Fault
 from oms_sync.runtime.health import NEEDS_REAUTH, OK, PAUSED
 from oms_sync.sdk import Capability
@@ -21,6 +22,8 @@ SUBSCRIPTION_MAX: Final = timedelta(hours=3)
 SKEW_SECONDS_MAX: Final = 300
 #: worth a look long before it stops anything
 SKEW_SECONDS_ODD: Final = 30
+_SILENT: Final = "is the hub running? then the runbook “An account is silent”"
+_LATE: Final = "the runbook “Orders are late”"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,8 +153,10 @@ def judge_certificates(account: Mapping[str, Any]) -> list[Finding]:
 
 def judge_silences(account: str, found: Mapping[str, str]) -> list[Finding]:
     """Silences by kind, in words."""
-    remedy = "is the hub running? then the runbook “An account is silent”"
-    return [_of(account, "warn", f"{kind}: {said}", remedy) for kind, said in found.items()]
+    return [
+        _of(account, "warn", f"{kind}: {said}", _LATE if kind in OVERDUE_KINDS else _SILENT)
+        for kind, said in found.items()
+    ]
 
 
 def judge_subscriptions(

@@ -13,6 +13,8 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 PREFIX: Final = "oms_sync_"
 _SECONDS: Final = (0.05, 0.1, 0.25, 0.5, 1, 2, 3, 5, 10, 30, 60, 300, 900)
+#: from what a webhook takes to a day
+_LAG_SECONDS: Final = (1, 5, 15, 60, 120, 300, 600, 900, 1_800, 3_600, 14_400, 86_400)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +24,8 @@ class Declared:
     kind: Literal["counter", "gauge", "histogram"]
     meaning: str
     labels: tuple[str, ...]
+    #: upper bounds of a histogram
+    buckets: tuple[float, ...] = _SECONDS
 
 
 #: every metric of the hub, by the name the code uses
@@ -33,6 +37,12 @@ METRICS: Final[Mapping[str, Declared]] = {
         kind="counter",
         meaning="Orders whose total is not the sum of its parts, and nothing explains the rest.",
         labels=("account",),
+    ),
+    "order_lag_seconds": Declared(
+        kind="histogram",
+        meaning="Seconds from placing an order to its first sight here, back-filled ones left out.",
+        labels=("account",),
+        buckets=_LAG_SECONDS,
     ),
     "cursor_age_seconds": Declared(
         kind="gauge",
@@ -49,6 +59,11 @@ METRICS: Final[Mapping[str, Declared]] = {
         meaning="Listings whose channel quantity is not yet what it should be.",
         labels=("account",),
     ),
+    "listings_discovered": Declared(
+        kind="counter",
+        meaning="New listings the hub found by itself, linked or not.",
+        labels=("account", "outcome"),
+    ),
     "drift": Declared(
         kind="counter",
         meaning="Channel quantities found to differ from what was expected.",
@@ -64,6 +79,16 @@ METRICS: Final[Mapping[str, Declared]] = {
     ),
     "messages_dead": Declared(
         kind="counter", meaning="Messages that became dead letters.", labels=("account",)
+    ),
+    "orders_erased": Declared(
+        kind="counter",
+        meaning="Orders whose personal data was destroyed.",
+        labels=("account",),
+    ),
+    "messages_erased": Declared(
+        kind="counter",
+        meaning="Messages whose bytes were destroyed.",
+        labels=("account",),
     ),
     "write_backs_open": Declared(
         kind="gauge",
@@ -83,6 +108,11 @@ METRICS: Final[Mapping[str, Declared]] = {
     "alarms": Declared(
         kind="gauge",
         meaning="1 while the account is silent in this way, else 0.",
+        labels=("account", "kind"),
+    ),
+    "overdue": Declared(
+        kind="gauge",
+        meaning="Orders or shipments behind an alarm: not shipped, not told of, not paid for.",
         labels=("account", "kind"),
     ),
     "history_left_seconds": Declared(
@@ -178,5 +208,5 @@ class PrometheusMetrics:
                 self._gauges[name] = Gauge(full, each.meaning, each.labels, registry=self.registry)
             case "histogram":
                 self._histograms[name] = Histogram(
-                    full, each.meaning, each.labels, registry=self.registry, buckets=_SECONDS
+                    full, each.meaning, each.labels, registry=self.registry, buckets=each.buckets
                 )

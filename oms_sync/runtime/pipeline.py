@@ -5,6 +5,8 @@ from typing import Final
 
 from oms_sync.flows import (
     certify,
+    discover,
+    erase,
     ingest,
     listen,
     normalise,
@@ -31,7 +33,9 @@ FLOWS: Final[Mapping[str, Flow]] = {
     "write_back": write_back.run,
     "reconcile": reconcile.run,
     "certify": certify.run,
+    "discover": discover.run,
     "watch": watch.run,
+    "erase": erase.run,
 }
 #: the capability each flow needs, or any one of several; None for those that speak to no channel
 FLOW_NEEDS: Final[Mapping[str, Capability | frozenset[Capability] | None]] = {
@@ -44,16 +48,18 @@ FLOW_NEEDS: Final[Mapping[str, Capability | frozenset[Capability] | None]] = {
     "write_back": frozenset(write_back.NEEDS.values()),
     "reconcile": Capability.READ_ORDERS,
     "certify": Capability.LIST_ORDERS,
+    "discover": Capability.DISCOVER_LISTINGS,
     "watch": Capability.READ_ORDERS,
+    "erase": None,
 }
 LOCAL_FLOWS: Final = frozenset(flow for flow, need in FLOW_NEEDS.items() if need is None) | {
     "watch"
 }
 #: flows that do not even translate: they run also while no session can be opened
-SESSIONLESS_FLOWS: Final = frozenset({"reserve", "watch"})
+SESSIONLESS_FLOWS: Final = frozenset({"reserve", "watch", "erase"})
 #: flows that page for long: they never take the last thread of their account, so that a push does
 #: not wait behind a back-fill
-LONG_FLOWS: Final = frozenset({"ingest", "reconcile", "certify", "tend"})
+LONG_FLOWS: Final = frozenset({"ingest", "reconcile", "certify", "discover", "tend"})
 #: flows that wait at a queue nearly all the time, beside the channel's own calls. They have
 #: threads of their own, and a queue in trouble stops nothing else of its account: polling alone
 #: brings everything too.

@@ -25,21 +25,19 @@ SECRET: Final = "[secret]"  # noqa: S105 - what is shown in its place
 
 #: every key a log call may use; the value of any other is withheld
 ALLOWED_KEYS: Final = frozenset(
-    "account accounts actor age_seconds at attempts batch batch_key bytes capability cause channel"
-    " channel_listing_id channel_order_id channel_quantity channel_shipment_id channel_sku code"
-    " column confirmed connector count cursor_age_seconds day dead_letters delay_seconds desired"
-    " different differences done"
-    " drift duplicates duration_seconds entries exception expected expires_at extra failures fault"
-    " field"
-    " file first_bad flow flows folder found free_bytes generation into is_clean is_finished"
-    " is_more kind lag_seconds lease level limit line lines listing listing_id listings location"
-    " logger lost message message_id messages missing mode next_at operation order order_id orders"
+    "account accounts actor age_seconds at attempts batch batch_key bytes capability cause"
+    " channel channel_account_id channel_listing_id channel_order_id channel_quantity"
+    " channel_shipment_id channel_sku code column confirmed connector count cursor_age_seconds"
+    " day dead_letters delay_seconds desired different differences done drift duplicates"
+    " duration_seconds entries exception expected expires_at extra failures fault field file"
+    " first_bad flow flows folder found free_bytes generation into is_clean is_finished is_more"
+    " kind lag_seconds lease level limit line lines listing listing_id listings location logger"
+    " lost message message_id messages missing mode next_at operation order order_id orders"
     " outcome owner pages path pending pid place policy port problems quantity quantity_reserved"
-    " quantity_short reason received rejected remedy rereads residual retries"
-    " retry_after_seconds revision"
-    " rows running scope scopes seconds seed sent shipment shipment_id shipments since size sku"
-    " skus source state status table text thread topic topics total units until url version"
-    " waiting webhooks".split()
+    " quantity_short reason received rejected remedy rereads residual retries retry_after_seconds"
+    " revision rows running scope scopes seconds seed sent shipment shipment_id shipments since"
+    " size sku skus source state status subjects table text thread topic topics total units until"
+    " url version waiting webhooks".split()
 )
 
 _TOKEN_FORMS: Final = (

@@ -19,6 +19,7 @@ from oms_sync.flows.records import AccountProfile
 from oms_sync.runtime import retry
 from oms_sync.runtime.breaker import Breaker
 from oms_sync.runtime.health import NEEDS_REAUTH, PAUSED, AccountHealth
+from oms_sync.runtime.identity_proofs import IdentityProofs
 from oms_sync.runtime.leases import Fence, LeaseKeeper
 from oms_sync.runtime.pipeline import (
     LOCAL_FLOWS,
@@ -34,6 +35,8 @@ log = structlog.get_logger()
 
 #: how soon a lease that another process holds is asked for again
 BUSY_SECONDS: Final = 2.0
+#: how soon a flow asks again whether its account was proved to be its own
+PROOF_SECONDS: Final = 1.0
 #: flows whose failures say nothing of the account's channel
 _NOT_OF_THE_CHANNEL: Final = LOCAL_FLOWS | STANDING_FLOWS
 
@@ -68,6 +71,8 @@ class RunnerParts:
     ids: Ids
     metrics: Metrics
     is_stopping: Callable[[], bool]
+    #: what `tend` proves; None lets every account run unproved
+    proofs: IdentityProofs | None = None
 
 
 @dataclass(slots=True)
@@ -119,6 +124,9 @@ class FlowRunner:
         state = self._parts.health.state(account)
         if state == PAUSED or (state == NEEDS_REAUTH and flow != TEND):
             return RunResult(outcome="skipped", reason=state)
+        if flow != TEND and not self._is_proved(account):
+            soon = self._parts.clock.now() + timedelta(seconds=PROOF_SECONDS)
+            return RunResult(outcome="skipped", reason="not checked yet", next_at=soon)
         if flow in STANDING_FLOWS:
             return None
         now = self._parts.clock.monotonic()
@@ -132,6 +140,10 @@ class FlowRunner:
         return RunResult(
             outcome="skipped", reason="breaker open", next_at=self._parts.clock.now() + wait
         )
+
+    def _is_proved(self, account: str) -> bool:
+        parts = self._parts
+        return parts.proofs is None or parts.proofs.may_run(account, at=parts.clock.monotonic())
 
     def _run_leased(self, flow: str, account: str) -> RunResult:
         parts = self._parts
@@ -201,6 +213,8 @@ class FlowRunner:
         is_apart = flow in STANDING_FLOWS
         if outcome in ("fix_account", "channel_failed") and not is_apart:
             parts.sessions.discard(account)
+        if outcome == "fix_account" and not is_apart and parts.proofs is not None:
+            parts.proofs.refuse(account)
         return RunResult(
             outcome=outcome,
             next_at=retry.next_at(parts.clock.now(), error, failures=failures, chance=chance),

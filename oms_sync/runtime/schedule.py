@@ -28,8 +28,12 @@ POLL_SECONDS_MIN: Final = 1.0
 RETRY_SECONDS: Final = 10.0
 #: how often a day to certify is looked for, beside the moment it is due
 CERTIFY_SECONDS: Final = 300.0
+#: how often it is asked whether an account's listings are to be looked through, beside that moment
+DISCOVER_SECONDS: Final = 300.0
 #: how often each account is asked whether it is too quiet
 WATCH_SECONDS: Final = 30.0
+#: how often each account is looked through for personal data that is due to be erased
+ERASE_SECONDS: Final = 3600.0
 #: a wall clock that moved so much against the monotonic one has jumped
 JUMP_SECONDS: Final = 5.0
 #: a flow that asks to come back later than this is woken by its ordinary period anyway
@@ -104,12 +108,15 @@ class Schedule:
         for account, wiring in self._wirings.items():
             for flow in flows_of(wiring.manifest):
                 found[flow, account] = RETRY_SECONDS
+            found["erase", account] = ERASE_SECONDS
             if ("ingest", account) in found:
                 poll = max(POLL_SECONDS_MIN, wiring.profile.poll_seconds)
                 found["ingest", account] = poll
                 found["reconcile", account] = wiring.profile.reconcile_seconds
             if ("certify", account) in found:
                 found["certify", account] = CERTIFY_SECONDS
+            if ("discover", account) in found:
+                found["discover", account] = DISCOVER_SECONDS
             if ("watch", account) in found:
                 found["watch", account] = WATCH_SECONDS
             found[TEND, account] = TEND_SECONDS

@@ -11,10 +11,11 @@ from typing import Final
 
 import structlog
 
-from oms_sync.flows import subscriptions
+from oms_sync.flows import identity, subscriptions
 from oms_sync.flows.ports import FlowContext, FlowReport
 from oms_sync.flows.subscriptions import Subscribing
 from oms_sync.runtime.health import AccountHealth
+from oms_sync.runtime.identity_proofs import IdentityProofs
 from oms_sync.runtime.sessions import AccountWiring
 from oms_sync.sdk import AccountCheck, Capability, FixAccount, FixData
 
@@ -48,6 +49,7 @@ class Caretaker:
 
     def __init__(self, wirings: Mapping[str, AccountWiring], *, health: AccountHealth) -> None:
         self._wirings, self._health = wirings, health
+        self.proofs = IdentityProofs()
         self._lock = threading.Lock()
         self._findings: dict[str, Finding] = {}
         self._told: set[tuple[str, str]] = set()
@@ -64,6 +66,7 @@ class Caretaker:
             self._check(context)
         else:
             self._find(name, Finding(skew_seconds=None))
+            self.proofs.prove(name)
         if Capability.RECEIVE_WEBHOOKS in capabilities:
             self._subscribe(context)
         if Capability.PULL_NOTIFICATIONS in capabilities:
@@ -75,6 +78,8 @@ class Caretaker:
         check: AccountCheck = context.session.check()
         skew = (context.clock.now() - check.channel_time).total_seconds()
         self._find(name, Finding(skew_seconds=skew))
+        identity.recognise(context.open_work, name, check, clock=context.clock)
+        self.proofs.prove(name)
         self._health.note_check(name, expires_at=check.token_expires_at, skew_seconds=skew)
         context.metrics.gauge("clock_skew_seconds", skew, account=name)
         # Proof comes before the skew: the credentials work, whatever the time is.

@@ -77,6 +77,12 @@ class _WatchedTokens:
                 self._redactor.register_secret(value)
 
 
+def own_manifest(account: AccountSettings, registry: Registry) -> Manifest:
+    """What the connector declares for this account; raises where its settings are wrong."""
+    own = validate_account_settings(account, registry.settings_model(account.connector))
+    return registry.get(account.connector).manifest_for(own)
+
+
 def wire(account: AccountSettings, ground: Ground) -> AccountWiring:
     """Everything the hub needs of one account; raises where a part of it is wrong."""
     connector, name = ground.registry.get(account.connector), account.name
@@ -103,7 +109,7 @@ def wire(account: AccountSettings, ground: Ground) -> AccountWiring:
     opener, public_url = connector.load_open(), ground.settings.web.public_url
     verifying, consenting = connector.load_open_webhook(), connector.load_consent()
     return AccountWiring(
-        profile=account.profile(poll_seconds=manifest.poll_seconds),
+        profile=_profile(account, ground.settings, poll_seconds=manifest.poll_seconds),
         manifest=manifest,
         open=lambda: opener(request),
         gate=gate,
@@ -143,7 +149,23 @@ def _wire_manual(ground: Ground) -> AccountWiring:
 
 def _manual_profile(settings: Settings) -> AccountProfile:
     places = tuple(location.code for location in settings.locations)
-    return AccountProfile(name=MANUAL, connector=MANUAL, locations=places)
+    own = AccountProfile(name=MANUAL, connector=MANUAL, locations=places)
+    return _with_retention(own, settings)
+
+
+def _profile(
+    account: AccountSettings, settings: Settings, *, poll_seconds: float
+) -> AccountProfile:
+    return _with_retention(account.profile(poll_seconds=poll_seconds), settings)
+
+
+def _with_retention(profile: AccountProfile, settings: Settings) -> AccountProfile:
+    """The profile with how long what it brings is kept: the same for every account."""
+    return replace(
+        profile,
+        personal_data_days=settings.retention.personal_data_days,
+        raw_payload_days=settings.retention.raw_payload_days,
+    )
 
 
 def wire_all(ground: Ground) -> dict[str, AccountWiring]:
@@ -162,7 +184,7 @@ def wire_all(ground: Ground) -> dict[str, AccountWiring]:
 def profiles_of(settings: Settings, registry: Registry) -> dict[str, AccountProfile]:
     """Every account, disabled ones and `manual` too: stock is shared between them."""
     configured = {
-        account.name: account.profile(poll_seconds=_poll_seconds(account, registry))
+        account.name: _profile(account, settings, poll_seconds=_poll_seconds(account, registry))
         for account in settings.accounts
     }
     return {MANUAL: _manual_profile(settings), **configured}

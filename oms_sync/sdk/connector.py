@@ -229,6 +229,20 @@ class HoldOrders(Protocol):
 
 
 @runtime_checkable
+class DeclineCancellations(Protocol):
+    """What a session also has where a buyer's wish to cancel is answered with no at the channel.
+
+    The manifest says so with `declines_cancellations`.
+    """
+
+    def decline_cancellation(self, channel_order_id: str) -> None:
+        """Say no to what the buyer asks; no effect where nothing is asked (any more).
+
+        Raises OutcomeUnknown when the answer was lost, Rejected when the channel refuses for good.
+        """
+
+
+@runtime_checkable
 class FollowWrites(Protocol):
     """What a session also has where its writes answer receipts."""
 

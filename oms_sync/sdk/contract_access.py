@@ -101,6 +101,9 @@ def the_account_check_tells_who_we_are(channel: ContractChannel, manifest: Manif
     """The channel's name for the account, and its time."""
     told = open_as(channel, CheckAccount).check()
     assert told.channel_account, "channel_account is empty"
+    assert told.channel_account_id, "channel_account_id is empty: nobody can tell shops apart"
+    again = open_as(channel, CheckAccount).check().channel_account_id
+    assert again == told.channel_account_id, "channel_account_id is another one in each session"
     assert told.channel_time.tzinfo is not None, "channel_time has no zone"
 
 

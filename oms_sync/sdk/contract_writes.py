@@ -7,13 +7,15 @@ from dataclasses import replace
 from itertools import count
 from typing import Any, Final
 
+from oms_sync.domain.cancel_requests import requested_lines
 from oms_sync.domain.merge import first_sight
 from oms_sync.domain.order import KnownOrder, line_counts
 from oms_sync.domain.values import Money
-from oms_sync.domain.write_back import Wish, WriteBack, WriteKind, find_refund, requested_lines
+from oms_sync.domain.write_back import Wish, WriteBack, WriteKind, find_refund
 from oms_sync.sdk.connector import (
     CancelOrders,
     CorrectTracking,
+    DeclineCancellations,
     HoldOrders,
     PushTracking,
     ReadOrders,
@@ -130,6 +132,33 @@ def a_wish_to_cancel_is_shown(channel: ContractChannel, manifest: Manifest) -> N
     _follow(channel, session, session.cancel_order(_cancellation(channel, order_id)))
     units = _units(_known(channel, session, order_id))
     assert units == (0, 1), f"(open, cancelled) is {units} after agreeing"
+
+
+def a_declined_wish_is_shown_no_more(channel: ContractChannel, manifest: Manifest) -> None:
+    """A no ends the buyer's request and changes nothing else; said again it has no effect."""
+    session, order_id = open_as(channel, CancelOrders), channel.place_order(1)
+    assert isinstance(session, DeclineCancellations), "the session lacks decline_cancellation"
+    session.decline_cancellation(order_id)
+    _hand(channel, "request_cancellation", order_id)
+    for _ in range(2):
+        session.decline_cancellation(order_id)
+    known = _known(channel, session, order_id)
+    holds = known.facts.channel_holds or ()
+    assert requested_lines(f"channel:{hold}" for hold in holds) is None, f"still asked: {holds}"
+    assert _units(known) == (1, 0), f"(open, cancelled) is {_units(known)} after a no"
+
+
+def shadow_declines_nothing(channel: ContractChannel, manifest: Manifest) -> None:
+    """A session that may not write says no to nobody."""
+    order_id = channel.place_order(1)
+    _hand(channel, "request_cancellation", order_id)
+    session = open_as(channel, CancelOrders, may_write=False)
+    assert isinstance(session, DeclineCancellations), "the session lacks decline_cancellation"
+    before = _known(channel, session, order_id).facts.channel_holds
+    error = error_of(lambda: session.decline_cancellation(order_id))
+    after = _known(channel, session, order_id).facts.channel_holds
+    assert after == before, "a session opened with may_write=False said no to a buyer"
+    assert error is not None, "a refused no must raise, not return"
 
 
 def shadow_cancels_nothing(channel: ContractChannel, manifest: Manifest) -> None:
@@ -345,6 +374,8 @@ WRITE_CHECKS: Final = tuple(
         (a_lost_cancellation_answer_is_outcome_unknown, _CANCEL, ""),
         (a_wish_to_cancel_is_shown, _CANCEL, ""),
         (shadow_cancels_nothing, _CANCEL, ""),
+        (a_declined_wish_is_shown_no_more, _CANCEL, "declines_cancellations"),
+        (shadow_declines_nothing, _CANCEL, "declines_cancellations"),
         (a_refund_is_found_again, _REFUND, ""),
         (a_lost_refund_answer_is_outcome_unknown, _REFUND, ""),
         (more_than_was_paid_does_not_go_back, _REFUND, ""),

@@ -7,7 +7,7 @@ every capability (`fake_session.py`). Time and chance come from the caller; noth
 import threading
 from collections.abc import Collection, Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from oms_sync.sdk import fake_acts
@@ -114,6 +114,7 @@ class FakeChannel:
             is_push_idempotent=options.is_push_idempotent,
             has_portable_lines=options.has_portable_lines,
             cancels_lines=options.cancels_lines,
+            declines_cancellations=options.declines_cancellations,
             webhook_headers=("x-fake-topic", "x-fake-delivery"),
         )
 
@@ -179,6 +180,8 @@ class FakeChannel:
         is_paid: bool = True,
         fulfilled_by: str = "seller",
         is_test: bool = False,
+        ship_by: datetime | None = None,
+        buyer_id: str = "",
     ) -> str:
         """Sell all of `lines` (channel SKU, units) or nothing; answers the channel order id."""
         with self.lock:
@@ -201,6 +204,8 @@ class FakeChannel:
                 is_paid=is_paid,
                 fulfilled_by=fulfilled_by,
                 is_test=is_test,
+                ship_by=ship_by,
+                buyer_id=buyer_id,
             )
             books.store(order, announced_at=at if is_early else None)
             return order_id

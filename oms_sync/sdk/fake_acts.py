@@ -38,7 +38,7 @@ def cancel_order(order: FakeOrder, *, restock: bool, at: datetime) -> FakeOrder:
     if order.cancelled_at is not None:
         raise FakeRefusal(f"{order.channel_order_id} is cancelled already")
     lines = tuple(_take_out(line, line.open, restock=restock) for line in order.lines)
-    return replace(_answered(order), lines=lines, cancelled_at=at)
+    return replace(answer_wish(order), lines=lines, cancelled_at=at)
 
 
 def cancel_units(
@@ -54,11 +54,11 @@ def cancel_units(
         _take_out(line, units.get(line.channel_line_id, 0), restock=restock) for line in order.lines
     )
     is_empty = all(line.cancelled == line.ordered for line in lines)
-    return replace(_answered(order), lines=lines, cancelled_at=at if is_empty else None)
+    return replace(answer_wish(order), lines=lines, cancelled_at=at if is_empty else None)
 
 
-def _answered(order: FakeOrder) -> FakeOrder:
-    """The order without the buyer's wish: the seller gave an answer."""
+def answer_wish(order: FakeOrder) -> FakeOrder:
+    """The order without the buyer's wish to cancel: the seller gave an answer."""
     return replace(order, holds=tuple(one for one in order.holds if one != CANCELLATION_REQUESTED))
 
 

@@ -29,6 +29,8 @@ class FakeOptions:
     currency: str = "EUR"
     #: some units of an order can be cancelled while the rest goes on
     cancels_lines: bool = True
+    #: a buyer's wish to cancel can be answered with no, and is gone then
+    declines_cancellations: bool = True
     #: cancellations and refunds are answered with a receipt and decided so much later; 0 at once
     decides_after_seconds: float = 0.0
     #: a refund shows the key it was made with, and the same key makes no second one

@@ -82,6 +82,10 @@ class FakeOrder:
     is_test: bool = False
     fulfilled_by: str = "seller"
     cancelled_at: datetime | None = None
+    #: when it has to leave at the latest
+    ship_by: datetime | None = None
+    #: the channel's own id of who bought, where it tells
+    buyer_id: str = ""
     holds: tuple[str, ...] = ()
     fulfilments: tuple[FakeFulfilment, ...] = ()
     refunds: tuple[FakeRefund, ...] = ()
@@ -112,12 +116,13 @@ def render_order(order: FakeOrder, *, status: str | None = None, has_lines: bool
         "placed_at": order.placed_at.isoformat(),
         "updated_at": order.updated_at.isoformat(),
         "cancelled_at": order.cancelled_at.isoformat() if order.cancelled_at else None,
+        "ship_by": order.ship_by.isoformat() if order.ship_by else None,
         "currency": order.currency,
         "total": Money.from_minor(order.total_minor, order.currency).text(),
         "fulfilled_by": order.fulfilled_by,
         "test": order.is_test,
         "holds": list(order.holds),
-        "buyer": {"name": f"Buyer of {order.channel_order_id}"},
+        "buyer": {"name": f"Buyer of {order.channel_order_id}", "id": order.buyer_id or None},
     }
     if has_lines:
         document["lines"] = [_render_line(line, order.currency) for line in order.lines]
@@ -177,7 +182,7 @@ def _parse(document: dict[str, Any], seen_at: datetime) -> OrderSight:
     status, currency = _text(document["status"]), _text(document["currency"])
     mapped = STATUS_TABLE.look_up(status)
     lines = document.get("lines")
-    cancelled_at = document["cancelled_at"]
+    cancelled_at, ship_by = document["cancelled_at"], document.get("ship_by")
     sights = tuple(_parse_line(line, currency) for line in lines or ())
     facts = OrderFacts(
         channel_order_number=_text(document["id"]),
@@ -186,18 +191,27 @@ def _parse(document: dict[str, Any], seen_at: datetime) -> OrderSight:
         unmapped_codes=(mapped.unmapped,) if mapped.unmapped else (),
         placed_at=_instant(document["placed_at"]),
         cancelled_at=None if cancelled_at is None else _instant(cancelled_at),
+        ship_by=None if ship_by is None else _instant(ship_by),
         currency=currency,
         total=Money.parse(_text(document["total"]), currency),
         fulfilled_by="channel" if document["fulfilled_by"] == "channel" else "seller",
         is_test=document["test"] is True,
         channel_holds=tuple(_text(hold) for hold in document["holds"]),
-        buyer=Person(name=_text(document["buyer"]["name"])),
+        buyer=_parse_buyer(document["buyer"]),
         line_ids=None if lines is None else tuple(line.channel_line_id for line in sights),
         is_complete=lines is not None,
     )
     version = Version(_instant(document["updated_at"]), seen_at)
     return OrderSight(
         channel_order_id=_text(document["id"]), version=version, facts=facts, lines=sights
+    )
+
+
+def _parse_buyer(buyer: dict[str, Any]) -> Person:
+    buyer_id = buyer.get("id")
+    return Person(
+        name=_text(buyer["name"]),
+        channel_buyer_id=None if buyer_id is None else _text(buyer_id),
     )
 
 

@@ -71,6 +71,7 @@ class FakeSession:
         self._read("check", Priority.READ)
         return AccountCheck(
             channel_account=self._channel.name,
+            channel_account_id=self._channel.name,
             channel_time=self._books.now(),
             missing_permissions=self._channel.missing_permissions,
         )
@@ -335,6 +336,10 @@ class FakeSession:
     def release_order(self, hold: OutgoingHold) -> None:
         """Let go what was stopped."""
         self._change("release_order", lambda: self._channel.desk.release(hold))
+
+    def decline_cancellation(self, channel_order_id: str) -> None:
+        """Say no to a buyer who asks to cancel."""
+        self._change("decline_cancellation", lambda: self._channel.desk.decline(channel_order_id))
 
     def _change(self, operation: str, act: Callable[[], Answer]) -> Answer:
         self._write(operation)

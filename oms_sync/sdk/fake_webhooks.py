@@ -18,6 +18,7 @@ from oms_sync.sdk.messages import ChallengeAnswer, Hint, HintKind, RawOrder
 
 FAKE_TOPICS: Final = ("listings/update", "orders/delete", "orders/update")
 _KINDS: Final = {
+    "buyers/forget": HintKind.ERASURE,
     "listings/update": HintKind.LISTING,
     "orders/delete": HintKind.ORDER_DELETED,
     "orders/shown": HintKind.ORDER,

@@ -107,6 +107,14 @@ class FakeDesk:
             self._keep(replace(order, holds=tuple(one for one in order.holds if one != STOPPED)))
             self._note("released", order, wanted.key)
 
+    def decline(self, channel_order_id: str) -> None:
+        """Say no to a buyer who asks to cancel."""
+        order = self._order(channel_order_id)
+        after = fake_acts.answer_wish(order)
+        if after != order:
+            self._keep(after)
+            self._note("declined", order, "")
+
     def correct(self, wanted: TrackingCorrection) -> None:
         """Give a dispatch other packages."""
         order = self._order(wanted.channel_order_id)

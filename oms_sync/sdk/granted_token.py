@@ -16,7 +16,10 @@ from oms_sync.sdk.ports import Clock, TokenStore
 RENEW_EARLY_SECONDS: Final = 300.0
 #: a token shorter-lived than that is renewed when this share of its life is left
 RENEW_EARLY_SHARE: Final = 0.1
+#: a token granted within this time proves that the channel still grants us any
+PROOF_SECONDS: Final = 60.0
 _OWNER_DIGITS: Final = 16
+_PROOF: Final = timedelta(seconds=PROOF_SECONDS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,10 +81,17 @@ class GrantedToken:
         """Another token than the one the channel has just refused."""
         return self._obtain(refused)
 
-    def _obtain(self, refused: str | None) -> str:
+    def prove(self) -> str:
+        """A token granted just now: a consent that was revoked is noticed, although the present
+        token may still open doors. At most one grant a minute, however often it is asked for.
+        """
+        return self._obtain(None, granted_after=self._clock.now() - _PROOF)
+
+    def _obtain(self, refused: str | None, *, granted_after: datetime | None = None) -> str:
         with self._lock, self._store.locked():
             stored = self._store.load()
-            if not self._is_fresh(stored) or stored[self._name] == refused:
+            is_good = self._is_fresh(stored) and stored[self._name] != refused
+            if not is_good or not self._is_younger(stored, granted_after):
                 stored = {**stored, **self._granted(stored)}
                 self._store.save(stored)
             self._fields = stored
@@ -93,6 +103,12 @@ class GrantedToken:
             return False
         is_ours = fields.get(f"{self._name}_of") == self._owner(fields)
         return is_ours and self._clock.now() < datetime.fromisoformat(renew_at)
+
+    def _is_younger(self, fields: Mapping[str, str], than: datetime | None) -> bool:
+        granted_at = fields.get(f"{self._name}_granted_at")
+        if than is None:
+            return True
+        return granted_at is not None and datetime.fromisoformat(granted_at) > than
 
     def _owner(self, fields: Mapping[str, str]) -> str:
         """Tells tokens of these credentials from others', and shows nothing of them."""
@@ -106,6 +122,7 @@ class GrantedToken:
         ends_at = asked_at + timedelta(seconds=grant.seconds)
         return {
             self._name: grant.token,
+            f"{self._name}_granted_at": asked_at.isoformat(),
             f"{self._name}_expires_at": ends_at.isoformat(),
             f"{self._name}_renew_at": (ends_at - timedelta(seconds=early)).isoformat(),
             f"{self._name}_of": self._owner(stored),

@@ -89,6 +89,13 @@ class Manifest:
     has_portable_lines: bool = False
     #: some lines or units of an order can be cancelled while the rest goes on
     cancels_lines: bool = False
+    #: a buyer's wish to cancel can be answered with no: the session has `decline_cancellation`
+    declines_cancellations: bool = False
+    #: the mapping table of reasons for cancelling, where a reason it lacks would be told as another
+    #: one that counts against the seller: such a reason is refused
+    cancel_reason_table: str = ""
+    #: a dispatch keeps as many packages as it was told with: others are refused as a correction
+    keeps_package_count: bool = False
     #: how far back the channel shows orders at all; what is older is lost to whoever was away
     order_horizon_days: float = 60
     #: pairs of flows that must not run at the same time for one account

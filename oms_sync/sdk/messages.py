@@ -50,7 +50,12 @@ class HintKind(StrEnum):
     ORDER = "order"
     ORDER_DELETED = "order_deleted"
     LISTING = "listing"
+    #: orders changed, and it does not say which
+    ORDERS = "orders"
+    #: the credentials, or what they may do, changed
     ACCOUNT = "account"
+    #: a buyer asks to be forgotten
+    ERASURE = "erasure"
     NOTHING = "nothing"
 
 
@@ -59,7 +64,8 @@ class Hint:
     """What a webhook says to look at. It is never a fact: the hub reads the object itself."""
 
     kind: HintKind
-    #: channel order id or channel listing id; empty for the other kinds
+    #: channel order id, channel listing id, or for ERASURE the `channel_buyer_id`; empty for the
+    #: other kinds
     object_id: str = ""
     #: for LISTING: the quantity the hint claims, so that an echo of our own write can be dropped
     quantity: int | None = None
@@ -149,6 +155,9 @@ class PushOutcome(StrEnum):
     REJECTED = "rejected"
     #: not sent or not applied through no fault of this entry: send it again in a new batch
     NOT_APPLIED = "not_applied"
+    #: not sent: its turn comes later, for the channel's own limits; `reason` says so. The hub asks
+    #: again after some minutes, and at once when it wants another quantity
+    POSTPONED = "postponed"
     #: nobody knows: look
     UNKNOWN = "unknown"
 
@@ -171,6 +180,9 @@ class StockReading:
     quantities: Mapping[str, int]
     #: the channel's clock when it was asked
     read_at: datetime
+    #: what the channel says is wrong with a listing, by channel listing id, in its own words; such
+    #: a listing may take a quantity and never show it
+    problems: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,6 +213,8 @@ class AccountCheck:
     """What the channel says of the credentials: who they are, what they may do, what time it is."""
 
     channel_account: str
+    #: what stands for good for the shop or seller these credentials open, whatever it is called
+    channel_account_id: str
     channel_time: datetime
     missing_permissions: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()

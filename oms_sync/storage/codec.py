@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
 
+from oms_sync.domain.cancel_requests import Declined
 from oms_sync.domain.errors import InvalidValue
 from oms_sync.domain.order import (
     Hold,
@@ -57,7 +58,7 @@ _MONEY: Codec = (_write_money, _read_money)
 _TEXTS: Codec = (list, tuple)
 _STATE: Codec = (str, OrderState)
 
-#: every field of OrderFacts but the people
+#: every field of OrderFacts that is not personal
 _FACTS: Mapping[str, Codec] = {
     "channel_order_number": _PLAIN,
     "channel_status": _PLAIN,
@@ -70,11 +71,13 @@ _FACTS: Mapping[str, Codec] = {
     "shipping": _MONEY,
     "tax": _MONEY,
     "discount": _MONEY,
+    "tax_remitted": _MONEY,
     "are_taxes_included": _PLAIN,
     "presentment_total": _MONEY,
     "fulfilled_by": _PLAIN,
     "is_test": _PLAIN,
     "shipping_service": _PLAIN,
+    "import_tax_number": _PLAIN,
     "channel_programmes": _TEXTS,
     "channel_holds": _TEXTS,
     "unmapped_codes": _TEXTS,
@@ -97,7 +100,7 @@ _LINE: Mapping[str, Codec] = {
     "unit_price": _MONEY,
     "is_stocked": _PLAIN,
 }
-PERSONAL_FIELDS = ("buyer", "recipient")
+_PEOPLE = ("buyer", "recipient")
 _PERSON = ("name", "company", "email", "phone", "channel_buyer_id")
 _PLACE = ("city", "region", "postal_code", "country")
 
@@ -110,12 +113,14 @@ def write_facts(known: KnownOrder) -> str:
 
 
 def write_people(facts: OrderFacts) -> bytes | None:
-    """Buyer and recipient; None when neither is known."""
-    people = {
+    """Buyer, recipient and what the buyer wrote; None when nothing of it is known."""
+    people: dict[str, Any] = {
         name: _write_person(person)
-        for name in PERSONAL_FIELDS
+        for name in _PEOPLE
         if (person := getattr(facts, name)) is not None
     }
+    if facts.buyer_note is not None:
+        people["buyer_note"] = facts.buyer_note
     return to_json(people).encode() if people else None
 
 
@@ -146,6 +151,33 @@ def read_holds(text: str) -> tuple[Hold, ...]:
     )
 
 
+def write_declined(declined: Declined | None) -> str | None:
+    """The request to cancel that was answered with no."""
+    if declined is None:
+        return None
+    version = declined.version
+    return to_json(
+        [
+            declined.channel_order_id,
+            to_micros(version.at),
+            to_micros(version.seen_at),
+            sorted(declined.lines),
+        ]
+    )
+
+
+def read_declined(text: str | None) -> Declined | None:
+    """What `write_declined` wrote."""
+    if text is None:
+        return None
+    channel_order_id, at, seen_at, lines = json.loads(text)
+    return Declined(
+        channel_order_id=channel_order_id,
+        version=Version(from_micros(at), from_micros(seen_at)),
+        lines=frozenset(lines),
+    )
+
+
 def read_order(
     ref: ChannelRef, version: Version, facts: str, people: bytes | None
 ) -> Callable[[tuple[KnownLine, ...]], KnownOrder]:
@@ -153,7 +185,10 @@ def read_order(
     stored = json.loads(facts)
     fields = _read(stored["facts"], _FACTS)
     if people is not None:
-        fields |= {name: _read_person(one) for name, one in json.loads(people).items()}
+        fields |= {
+            name: _read_person(one) if name in _PEOPLE else one
+            for name, one in json.loads(people).items()
+        }
     known_facts = OrderFacts(**fields)
     versions = _read_versions(stored["versions"])
 

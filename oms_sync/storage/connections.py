@@ -3,6 +3,7 @@
 SQLite: WAL, full sync, one writer per process at a time, BEGIN IMMEDIATE. PostgreSQL: psycopg 3.
 """
 
+import sqlite3
 import threading
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ WRITE_WAIT_SECONDS_MAX = 60
 #: frozen or unplugged machine, so that its row locks cannot stop everybody else
 IDLE_SECONDS_MAX = 60
 STATEMENT_CACHE_MAX = 1_000
+SCRUB_WAIT_MILLISECONDS = 1_000
 _PRAGMAS = (
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=FULL",
@@ -30,12 +32,15 @@ _PRAGMAS = (
     f"PRAGMA busy_timeout={BUSY_SECONDS_MAX * 1000}",
     "PRAGMA cache_size=-16000",
     "PRAGMA temp_store=MEMORY",
+    # what is deleted is overwritten: a destroyed key must not stay readable in a free page
+    "PRAGMA secure_delete=ON",
 )
 _EXPECTED = {
     "journal_mode": "wal",
     "synchronous": 2,
     "foreign_keys": 1,
     "busy_timeout": BUSY_SECONDS_MAX * 1000,
+    "secure_delete": 1,
 }
 
 Parameters = dict[str, Any]
@@ -138,6 +143,27 @@ class Database:
         """A transaction that only reads; `is_repeatable` sees one snapshot throughout."""
         with self._begin(is_writer=False, is_repeatable=is_repeatable) as transaction:
             yield transaction
+
+    def scrub(self) -> None:
+        """Have SQLite's log of changes written back and cut off, with all deleted bytes in it.
+
+        Who reads this moment may still need the log: then the next scrub does it.
+        """
+        if self.is_postgres:
+            return
+        with self._turn():
+            connection = self.engine.raw_connection()
+            try:
+                cursor = connection.cursor()
+                cursor.execute(f"PRAGMA busy_timeout={SCRUB_WAIT_MILLISECONDS}")
+                cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                cursor.execute(f"PRAGMA busy_timeout={BUSY_SECONDS_MAX * 1000}")
+                cursor.close()
+            except sqlite3.Error as error:
+                connection.invalidate()
+                raise DatabaseBusy(f"deleted bytes are not overwritten yet: {error}") from error
+            finally:
+                connection.close()
 
     def close(self) -> None:
         self.engine.dispose()

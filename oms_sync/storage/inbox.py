@@ -5,14 +5,15 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, select, text, update
+from sqlalchemy import bindparam, case, null, select, text, update
 
 from oms_sync.flows.records import InboxMessage, MessageSource, NewMessage
 from oms_sync.sdk import Clock, Ids
 from oms_sync.storage import locks
-from oms_sync.storage.columns import among
+from oms_sync.storage.columns import Instant, among
 from oms_sync.storage.connections import Parameters, Transaction
 from oms_sync.storage.crypto import KeyRing, seal_with, unseal_with
+from oms_sync.storage.destruction import destroy_messages
 from oms_sync.storage.tables.inbox import inbox_messages
 from oms_sync.storage.tables.orders import orders
 from oms_sync.storage.writing import insert_or_ignore
@@ -69,7 +70,7 @@ _LOCK_NEW = locks.oldest_messages(
     )
     .limit(bindparam("limit"))
 )
-_SUBJECTS = select(orders.c.order_id, orders.c.subject_id).where(
+_SUBJECTS = select(orders.c.order_id, orders.c.subject_id, orders.c.erased_at).where(
     among(orders.c.order_id, "order_ids")
 )
 _SETTLE = (
@@ -117,13 +118,24 @@ _WAITING_HINTS = select(
 _REOPEN = (
     update(inbox_messages)
     .where(among(inbox_messages.c.message_id, "message_ids"))
-    .values(state="new", reason="", settled_at=None, attempts=0)
+    .values(
+        state="new",
+        reason="",
+        settled_at=None,
+        attempts=0,
+        # a hint names no order before it is read
+        channel_order_id=case(
+            (inbox_messages.c.source == "webhook", null()),
+            else_=inbox_messages.c.channel_order_id,
+        ),
+    )
 )
 _HAS_NEW = (
     select(inbox_messages.c.message_id)
     .where(inbox_messages.c.account == bindparam("account"), _NEW)
     .limit(1)
 )
+_HAS_NEW_UNTIL = _HAS_NEW.where(inbox_messages.c.received_at <= bindparam("until", type_=Instant()))
 
 
 def dedupe_key(keys: KeyRing, message: NewMessage) -> str:
@@ -187,10 +199,12 @@ class Inbox:
         return [read_message(self._keys, row) for row in rows]
 
     def settle(self, message_ids: Sequence[str], *, order_ids: Mapping[str, str]) -> None:
-        subjects = {}
+        rows: Sequence[Any] = ()
         if order_ids:
             parameters = {"order_ids": sorted(set(order_ids.values()))}
-            subjects = {row[0]: row[1] for row in self._transaction.rows(_SUBJECTS, parameters)}
+            rows = self._transaction.rows(_SUBJECTS, parameters)
+        subjects = {row.order_id: row.subject_id for row in rows}
+        erased = {row.order_id for row in rows if row.erased_at is not None}
         now = self._clock.now()
         batch = []
         for message_id in message_ids:
@@ -205,12 +219,18 @@ class Inbox:
                 }
             )
         self._transaction.run_many(_SETTLE, batch)
+        destroy_messages(
+            self._transaction, [one for one in message_ids if order_ids.get(one) in erased]
+        )
 
     def bury(self, message_id: str, reason: str, *, at: datetime) -> None:
         self._close([message_id], "dead", reason, at)
 
-    def has_new(self, account: str) -> bool:
-        return self._transaction.row(_HAS_NEW, {"account": account}) is not None
+    def has_new(self, account: str, *, until: datetime | None = None) -> bool:
+        if until is None:
+            return self._transaction.row(_HAS_NEW, {"account": account}) is not None
+        asked = {"account": account, "until": until}
+        return self._transaction.row(_HAS_NEW_UNTIL, asked) is not None
 
     def reopen(self, message_ids: Sequence[str]) -> dict[str, str]:
         rows = self._transaction.rows(_CLOSED, {"message_ids": list(message_ids)})

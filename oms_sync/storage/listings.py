@@ -17,19 +17,24 @@ from sqlalchemy import (
     update,
 )
 
-from oms_sync.domain.listing import Basis, InFlight, Listing, in_push_order
+from oms_sync.domain.listing import Listing, in_push_order
 from oms_sync.domain.values import Sku
 from oms_sync.sdk import Clock
 from oms_sync.storage import locks
 from oms_sync.storage.columns import Instant, among, from_micros
 from oms_sync.storage.connections import Parameters, Transaction
+from oms_sync.storage.listing_rows import (
+    LISTING_COLUMNS,
+    Policy,
+    listing_row,
+    policy_fact,
+    policy_of,
+    read_listing,
+)
 from oms_sync.storage.tables.listings import listing_policies, listings
 from oms_sync.storage.tables.orders import order_lines, orders
 from oms_sync.storage.writing import insert_or_update
 
-LISTING_COLUMNS = tuple(
-    column for column in listings.columns if column.name not in ("is_stale", "push_delta")
-)
 _ALL = select(*LISTING_COLUMNS)
 _ACCOUNT = listings.c.account == bindparam("account")
 _BY_CHANNEL_ID = _ALL.where(_ACCOUNT, among(listings.c.channel_listing_id, "channel_ids"))
@@ -137,6 +142,14 @@ _OLDEST_IDS = _ids(
     ),
     func.coalesce(listings.c.looked_at, 0),
 )
+_EXPLAINED_IDS = _ids(listings.c.rise_at <= bindparam("until", type_=Instant()), listings.c.rise_at)
+_RETRIED_IDS = _ids(listings.c.retry_at <= bindparam("until", type_=Instant()), listings.c.retry_at)
+_NEXT_RISE_AT = select(func.min(listings.c.rise_at)).where(
+    _ACCOUNT, listings.c.rise_at.is_not(None)
+)
+_NEXT_RETRY_AT = select(func.min(listings.c.retry_at)).where(
+    _ACCOUNT, listings.c.retry_at.is_not(None)
+)
 #: a listing without a basis and without a time is due at once
 _NEXT_LOOK_AT = select(
     func.min(
@@ -146,8 +159,6 @@ _NEXT_LOOK_AT = select(
         )
     )
 ).where(_ACCOUNT, _LOOKABLE)
-
-_Policy = tuple[str | None, int | None, int | None, int | None]
 
 
 class Listings:
@@ -159,7 +170,7 @@ class Listings:
         self._transaction = transaction
         self._clock = clock
         #: policies as last read by this unit of work, to see what `save` changes
-        self._known: dict[str, _Policy] = {}
+        self._known: dict[str, Policy] = {}
 
     def by_channel_ids(self, account: str, ids: Iterable[str]) -> dict[str, Listing]:
         parameters = {"account": account, "channel_ids": list(ids)}
@@ -229,6 +240,28 @@ class Listings:
             lambda one: one.in_flight is None and one.look is None and one.look_due_at is None,
         )
 
+    def lock_rising(self, account: str, *, until: datetime, limit: int) -> list[Listing]:
+        return self._lock_chosen(
+            _EXPLAINED_IDS,
+            {"account": account, "until": until, "limit": limit},
+            lambda one: one.rises.at is not None and one.rises.at <= until,
+        )
+
+    def lock_retried(self, account: str, *, until: datetime, limit: int) -> list[Listing]:
+        return self._lock_chosen(
+            _RETRIED_IDS,
+            {"account": account, "until": until, "limit": limit},
+            lambda one: one.retry_at is not None and one.retry_at <= until,
+        )
+
+    def next_rise_at(self, account: str) -> datetime | None:
+        row = self._transaction.row(_NEXT_RISE_AT, {"account": account})
+        return row[0] if row else None
+
+    def next_retry_at(self, account: str) -> datetime | None:
+        row = self._transaction.row(_NEXT_RETRY_AT, {"account": account})
+        return row[0] if row else None
+
     def next_look_at(self, account: str) -> datetime | None:
         row = self._transaction.row(_NEXT_LOOK_AT, {"account": account})
         micros = row[0] if row else None
@@ -239,20 +272,20 @@ class Listings:
             return
         known = self._policies(listings)
         now = self._clock.now()
-        changed = [one for one in listings if known.get(one.listing_id) != _policy(one)]
-        _SAVE.run(self._transaction, [_row(one) for one in listings])
-        self._transaction.run_many(_ADD_POLICY, [_fact(one, now) for one in changed])
+        changed = [one for one in listings if known.get(one.listing_id) != policy_of(one)]
+        _SAVE.run(self._transaction, [listing_row(one) for one in listings])
+        self._transaction.run_many(_ADD_POLICY, [policy_fact(one, now) for one in changed])
         outdated = [
             one.listing_id
             for one in changed
-            if one.listing_id in known and known[one.listing_id][:3] != _policy(one)[:3]
+            if one.listing_id in known and known[one.listing_id][:3] != policy_of(one)[:3]
         ]
         if outdated:  # another SKU, buffer or cap: desired must be computed anew
             self._transaction.run(_MARK_STALE, {"listing_ids": outdated})
         for one in changed:
-            self._known[one.listing_id] = _policy(one)
+            self._known[one.listing_id] = policy_of(one)
 
-    def _policies(self, saved: Sequence[Listing]) -> dict[str, _Policy]:
+    def _policies(self, saved: Sequence[Listing]) -> dict[str, Policy]:
         unread = [one.listing_id for one in saved if one.listing_id not in self._known]
         if unread:
             for row in self._transaction.rows(_POLICIES, {"listing_ids": unread}):
@@ -262,7 +295,7 @@ class Listings:
     def _read(self, statement: Any, parameters: Parameters) -> list[Listing]:
         found = [read_listing(row) for row in self._transaction.rows(statement, parameters)]
         for one in found:
-            self._known[one.listing_id] = _policy(one)
+            self._known[one.listing_id] = policy_of(one)
         return found
 
     def _lock_chosen(
@@ -276,116 +309,3 @@ class Listings:
         locked = self.lock(ids)
         present = [locked[listing_id] for listing_id in ids if listing_id in locked]
         return [one for one in present if still is None or still(one)]
-
-
-def read_listing(row: Any) -> Listing:
-    """The listing of a row of LISTING_COLUMNS."""
-    basis = look = flight = None
-    if row.basis_quantity is not None:
-        basis = Basis(
-            quantity=row.basis_quantity,
-            taken=row.basis_taken,
-            at=row.basis_at,
-            since=row.basis_since,
-        )
-    if row.look_quantity is not None:
-        look = Basis(quantity=row.look_quantity, taken=row.look_taken, at=row.look_at)
-    if row.flight_push_id is not None:
-        flight = InFlight(
-            push_id=row.flight_push_id,
-            quantity=row.flight_quantity,
-            compare=row.flight_compare,
-            generation=row.flight_generation,
-            taken=row.flight_taken,
-            sent_at=row.flight_sent_at,
-        )
-    return Listing(
-        listing_id=row.listing_id,
-        account=row.account,
-        channel_listing_id=row.channel_listing_id,
-        channel_sku=row.channel_sku,
-        sku=row.sku,
-        buffer=row.buffer,
-        cap=row.cap,
-        desired=row.desired,
-        generation=row.generation,
-        sent=row.sent,
-        confirmed=row.confirmed,
-        confirmed_at=row.confirmed_at,
-        basis=basis,
-        taken=row.taken,
-        in_flight=flight,
-        look=look,
-        look_due_at=row.look_due_at,
-        looked_at=row.looked_at,
-        stale_count=row.stale_count,
-        unproved_since=row.unproved_since,
-        held_reason=row.held_reason,
-        refused_reason=row.refused_reason,
-        refused_generation=row.refused_generation,
-        channel_pool=row.channel_pool,
-        channel_pool_at=row.channel_pool_at,
-    )
-
-
-def _row(one: Listing) -> Parameters:
-    basis, look, flight = one.basis, one.look, one.in_flight
-    push_delta = None
-    if one.wants_push and one.desired is not None and one.shown is not None:
-        push_delta = one.desired - one.shown
-    return {
-        "listing_id": one.listing_id,
-        "account": one.account,
-        "channel_listing_id": one.channel_listing_id,
-        "channel_sku": one.channel_sku,
-        "sku": one.sku,
-        "buffer": one.buffer,
-        "cap": one.cap,
-        "desired": one.desired,
-        "generation": one.generation,
-        "sent": one.sent,
-        "confirmed": one.confirmed,
-        "confirmed_at": one.confirmed_at,
-        "basis_quantity": basis and basis.quantity,
-        "basis_taken": basis and basis.taken,
-        "basis_at": basis and basis.at,
-        "basis_since": basis and basis.since,
-        "taken": one.taken,
-        "flight_push_id": flight and flight.push_id,
-        "flight_quantity": flight and flight.quantity,
-        "flight_compare": flight and flight.compare,
-        "flight_generation": flight and flight.generation,
-        "flight_taken": flight and flight.taken,
-        "flight_sent_at": flight and flight.sent_at,
-        "look_quantity": look and look.quantity,
-        "look_taken": look and look.taken,
-        "look_at": look and look.at,
-        "look_due_at": one.look_due_at,
-        "looked_at": one.looked_at,
-        "stale_count": one.stale_count,
-        "unproved_since": one.unproved_since,
-        "held_reason": one.held_reason,
-        "refused_reason": one.refused_reason,
-        "refused_generation": one.refused_generation,
-        "channel_pool": one.channel_pool,
-        "channel_pool_at": one.channel_pool_at,
-        "is_stale": True,
-        "push_delta": push_delta,
-    }
-
-
-def _policy(one: Listing) -> _Policy:
-    return one.sku, one.buffer, one.cap, one.desired
-
-
-def _fact(one: Listing, at: datetime) -> Parameters:
-    return {
-        "listing_id": one.listing_id,
-        "account": one.account,
-        "sku": one.sku,
-        "buffer": one.buffer,
-        "cap": one.cap,
-        "desired": one.desired,
-        "generation": one.generation,
-        "at": at,
-    }

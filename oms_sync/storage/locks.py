@@ -2,7 +2,8 @@
 since its one writer holds the whole database.
 
 Order within a transaction: an account, orders by id, SKUs and their stock levels by SKU and
-location, listings by id, write-backs by id; a lease last.
+location, listings by id, write-backs by id; a lease last. Subjects are locked to erase them by who
+holds nothing else.
 """
 
 from collections.abc import Iterable
@@ -52,6 +53,17 @@ def budgets_in_order(rows: Rows) -> Rows:
     """Lock the call budgets `rows` selects, by owner and operation; nothing else goes with them."""
     columns = budgets.rate_buckets.c
     return _locking(rows, budgets.rate_buckets, columns.owner, columns.operation)
+
+
+def subjects_in_use(rows: Rows) -> Rows:
+    """Keep the subjects `rows` selects from being erased; others may use them meanwhile."""
+    ordered = rows.order_by(hub.subjects.c.subject_id)
+    return ordered.with_for_update(of=hub.subjects, read=True, key_share=True)
+
+
+def subjects_to_erase(rows: Rows) -> Rows:
+    """Lock subjects, passing over those somebody uses."""
+    return _locking(rows, hub.subjects, hub.subjects.c.subject_id, skip=True)
 
 
 def oldest_messages(rows: Rows) -> Rows:

@@ -16,7 +16,7 @@ from sqlalchemy import (
 
 from oms_sync.domain.order import OrderState
 from oms_sync.storage import locks
-from oms_sync.storage.columns import among
+from oms_sync.storage.columns import Instant, among
 from oms_sync.storage.tables.hub import subjects
 from oms_sync.storage.tables.listings import listings
 from oms_sync.storage.tables.orders import order_lines, order_names, orders, reservations
@@ -37,6 +37,8 @@ _BASE = select(
     orders.c.subject_id,
     orders.c.personal,
     orders.c.merged_into,
+    orders.c.declined,
+    orders.c.erased_at,
     subjects.c.data_key,
 ).select_from(orders.outerjoin(subjects, subjects.c.subject_id == orders.c.subject_id))
 BY_ID = _BASE.where(among(orders.c.order_id, "order_ids"))
@@ -146,8 +148,37 @@ HELD = (
     .where(among(reservations.c.line_id, "line_ids"))
     .order_by(reservations.c.line_id, reservations.c.location)
 )
+UNCHECKED_IDS = (
+    select(orders.c.order_id)
+    .where(
+        orders.c.account == bindparam("account"),
+        text("orders.state IN ('pending', 'open', 'held')"),
+        orders.c.checked_at <= bindparam("before", type_=Instant()),
+        orders.c.seen_at <= bindparam("before", type_=Instant()),
+        orders.c.placed_at >= bindparam("since", type_=Instant()),
+    )
+    .order_by(orders.c.checked_at, orders.c.order_id)
+    .limit(bindparam("limit"))
+)
+LOCK_UNCHECKED = locks.orders_in_order(
+    select(
+        orders.c.order_id, orders.c.channel_order_id, orders.c.checked_at, orders.c.merged_into
+    ).where(among(orders.c.order_id, "order_ids"))
+)
+CHECK = (
+    update(orders)
+    .where(orders.c.order_id == bindparam("b_order_id"))
+    .values(checked_at=bindparam("checked_at"))
+)
 #: what `save` leaves alone; RENAME and MERGE change some of it
-_FIXED = ("order_id", "account", "channel_order_id", "imported_at", "merged_into")
+_FIXED = (
+    "order_id",
+    "account",
+    "channel_order_id",
+    "imported_at",
+    "checked_at",
+    "merged_into",
+)
 ADD_ORDER = insert(orders)
 ADD_LINE = insert(order_lines)
 SAVE_ORDER = (
@@ -207,6 +238,9 @@ MERGE = (
         state=OrderState.CANCELLED.value,
         is_reserve_due=False,
         holds="[]",
+        # who bought is known to the other order
+        subject_id=None,
+        personal=None,
     )
 )
 #: what was merged into an order goes along when that one is merged

@@ -2,10 +2,12 @@
 
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from oms_sync.domain.order import KnownLine, OrderState, Version
 from oms_sync.domain.values import ChannelRef, Sku
+from oms_sync.domain.waiting import is_waited_for
 from oms_sync.flows.records import StoredLine, StoredOrder
 from oms_sync.storage import codec
 from oms_sync.storage import order_statements as statements
@@ -126,7 +128,7 @@ class Orders:
         rows = self._order_rows(orders)
         for row in rows:
             row["b_order_id"] = row.pop("order_id")
-            for name in ("account", "channel_order_id", "imported_at"):
+            for name in ("account", "channel_order_id", "imported_at", "checked_at"):
                 del row[name]
         self._transaction.run_many(statements.SAVE_ORDER, rows)
         statements.SAVE_LINE.run(self._transaction, _line_rows(orders))
@@ -186,6 +188,22 @@ class Orders:
             self._transaction.rows(statements.IDS, parameters) if parameters["channel_ids"] else ()
         )
         return {row.channel_order_id: row.order_id for row in rows}
+
+    def take_unchecked(
+        self, account: str, *, before: datetime, since: datetime, limit: int, at: datetime
+    ) -> list[str]:
+        parameters = {"account": account, "before": before, "since": since, "limit": limit}
+        ids = [row.order_id for row in self._transaction.rows(statements.UNCHECKED_IDS, parameters)]
+        if not ids:
+            return []
+        rows = self._transaction.rows(statements.LOCK_UNCHECKED, {"order_ids": ids})
+        # Somebody else may have taken or merged some while this one waited for their locks.
+        taken = [row for row in rows if row.checked_at <= before and row.merged_into is None]
+        self._transaction.run_many(
+            statements.CHECK, [{"b_order_id": row.order_id, "checked_at": at} for row in taken]
+        )
+        taken.sort(key=lambda row: (row.checked_at, row.order_id))
+        return [row.channel_order_id for row in taken]
 
     def _save_held(self, orders: Sequence[StoredOrder]) -> None:
         """Bring the reservation rows of these orders' lines to what the lines hold."""
@@ -273,30 +291,43 @@ class Orders:
             payload_key=row.payload_key,
             imported_at=row.imported_at,
             merged_into=row.merged_into,
+            declined=codec.read_declined(row.declined),
+            erased_at=row.erased_at,
         )
 
     def _order_rows(self, orders: Sequence[StoredOrder]) -> list[Parameters]:
-        subjects = [subject_id(self._keys, one.known, one.order_id) for one in orders]
-        people = [codec.write_people(one.known.facts) for one in orders]
+        subjects = [self._subject(one) for one in orders]
+        people = [
+            codec.write_people(one.known.facts) if subject is not None else None
+            for one, subject in zip(orders, subjects, strict=True)
+        ]
         keys = subject_keys(
             self._transaction,
             self._keys,
             {
                 subject: one.known.ref.account
                 for subject, one, who in zip(subjects, orders, people, strict=True)
-                if who is not None
+                if subject is not None and who is not None
             },
         )
         rows = []
         for one, subject, who in zip(orders, subjects, people, strict=True):
-            key = keys.get(subject) if who is not None else None
-            sealed = seal_with(key, who, f"order {one.order_id}") if key and who else None
+            sealed = None
+            if subject is not None and who is not None:
+                sealed = seal_with(keys[subject], who, f"order {one.order_id}")
             rows.append(_order_row(one) | {"subject_id": subject, "personal": sealed})
         return rows
+
+    def _subject(self, order: StoredOrder) -> str | None:
+        """Whom the order is about; None once that was erased, whatever a channel shows again."""
+        if order.erased_at is not None:
+            return None
+        return subject_id(self._keys, order.known, order.order_id)
 
 
 def _order_row(order: StoredOrder) -> Parameters:
     known, facts = order.known, order.known.facts
+    is_waited = is_waited_for(known)
     return {
         "order_id": order.order_id,
         "account": known.ref.account,
@@ -305,7 +336,10 @@ def _order_row(order: StoredOrder) -> Parameters:
         "state": str(order.state),
         "placed_at": order.placed_at,
         "ship_by": facts.ship_by,
+        "is_waited_for": is_waited,
+        "ship_due_at": facts.ship_by if is_waited else None,
         "imported_at": order.imported_at,
+        "checked_at": order.imported_at,
         "updated_at": known.version.at,
         "seen_at": known.version.seen_at,
         "currency": facts.currency,
@@ -314,6 +348,8 @@ def _order_row(order: StoredOrder) -> Parameters:
         "payload_key": order.payload_key,
         "facts": codec.write_facts(known),
         "holds": codec.write_holds(order.holds),
+        "declined": codec.write_declined(order.declined),
+        "erased_at": order.erased_at,
     }
 
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import insert, text
 
+from oms_sync.flows import erasures as erasure_ports
+from oms_sync.flows import listing_repository as listing_ports
 from oms_sync.flows import proofs
 from oms_sync.flows import repositories as ports
 from oms_sync.flows import upkeep as upkeep_ports
@@ -14,6 +16,7 @@ from oms_sync.storage.completeness import Certificates, OrderLists
 from oms_sync.storage.connections import Database, Transaction
 from oms_sync.storage.crypto import KeyRing
 from oms_sync.storage.cursors import Accounts, Feeds, Rereads
+from oms_sync.storage.erasures import Erasures
 from oms_sync.storage.inbox import Inbox
 from oms_sync.storage.leases import Fence, check_fence
 from oms_sync.storage.listings import Listings
@@ -55,6 +58,7 @@ class UnitOfWork:
         self._fence = fence
         self._wakes: dict[tuple[str, str], None] = {}
         self._is_committed = False
+        self._is_scrub_asked = False
         keys, clock = parts.keys, parts.clock
         self.inbox: ports.Inbox = Inbox(transaction, keys=keys, clock=clock, ids=parts.ids)
         self.rereads: ports.Rereads = Rereads(transaction)
@@ -63,7 +67,7 @@ class UnitOfWork:
         stock = Stock(transaction, keys)
         self.stock: ports.Stock = stock
         self.orders: ports.Orders = Orders(transaction, keys, stock.locked)
-        self.listings: ports.Listings = Listings(transaction, clock)
+        self.listings: listing_ports.Listings = Listings(transaction, clock)
         self.outbox: ports.Outbox = Outbox(transaction, clock)
         self.shipments: ports.Shipments = Shipments(transaction)
         self.write_backs: ports.WriteBacks = WriteBacks(transaction)
@@ -71,6 +75,7 @@ class UnitOfWork:
         self.order_lists: proofs.OrderLists = OrderLists(transaction)
         self.certificates: proofs.Certificates = Certificates(transaction, keys)
         self.upkeep: upkeep_ports.Upkeep = Upkeep(transaction)
+        self.erasures: erasure_ports.Erasures = Erasures(transaction, keys, self._ask_scrub)
 
     def wake(self, flow: str, account: str) -> None:
         self._wakes[(flow, account)] = None
@@ -86,10 +91,15 @@ class UnitOfWork:
         self._transaction.commit()
         self._is_committed = True
 
+    def _ask_scrub(self) -> None:
+        self._is_scrub_asked = True
+
     def _deliver(self) -> None:
         """After the transaction has ended: whoever is woken may write at once."""
         if not self._is_committed:
             return
+        if self._is_scrub_asked:
+            self._parts.database.scrub()
         for flow, account in self._wakes:
             for on_wake in self._parts.on_wake:
                 on_wake(flow, account)

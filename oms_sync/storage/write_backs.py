@@ -7,9 +7,10 @@ from typing import Any
 
 from sqlalchemy import bindparam, func, insert, select, text, update
 
+from oms_sync.domain.cancel_requests import REQUESTED
 from oms_sync.domain.shipment import Package
 from oms_sync.domain.values import Money
-from oms_sync.domain.write_back import REQUESTED, Wish, WriteBack, WriteKind, WriteState
+from oms_sync.domain.write_back import Wish, WriteBack, WriteKind, WriteState
 from oms_sync.storage import locks
 from oms_sync.storage.columns import Instant, among, to_json
 from oms_sync.storage.connections import Transaction

@@ -14,6 +14,7 @@ from oms_sync.cli.main import app
 from oms_sync.flows import normalise, reserve
 from oms_sync.flows.manual import MANUAL
 from oms_sync.flows.ports import FlowContext
+from oms_sync.runtime.clock import SystemClock
 from oms_sync.runtime.metrics import NullMetrics
 from oms_sync.sdk import Manifest
 
@@ -84,6 +85,14 @@ def shell(tmp_path: Path) -> Shell:
     text = path.read_text(encoding="utf-8")
     path.write_text(text.replace("\naccounts: []\n", ACCOUNTS), encoding="utf-8")
     return made
+
+
+@pytest.fixture
+def noon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clock of every command runs from noon on: what is sold is sold on the day compared."""
+    really, began = SystemClock.now, SystemClock().now()
+    ahead = began.replace(hour=12, minute=0, second=0, microsecond=0) - began
+    monkeypatch.setattr(SystemClock, "now", lambda clock: really(clock) + ahead)
 
 
 @pytest.fixture

@@ -3,14 +3,17 @@
 import http.client
 import json
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 import pytest
 
 from oms_sync import bootstrap
+from oms_sync.flows.upkeep import Identity
 from oms_sync.sdk.seeding import SandboxOptions
 
 HUB = "https://hub.example"
+NOW = datetime(2026, 5, 1, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -131,3 +134,68 @@ def test_another_installations_keys_are_the_databases_fault(shell):
     found = shell.json("doctor", "--offline", status=1)["findings"]
     assert [one["place"] for one in found if one["status"] == "fail"] == ["database"]
     assert "not the key file of the database" in found[-1]["said"]
+
+
+def _desk(shell):
+    return bootstrap.open_desk(shell.folder / "oms-sync.yaml")
+
+
+def _be_another(shell, name):
+    """Make the account some other shop than its credentials open."""
+    other = Identity(
+        account=name, channel_account_id="another", channel_account="Another Shop", kept_at=NOW
+    )
+    with _desk(shell) as desk, desk.open_work() as work:
+        work.upkeep.put_identity(other)
+        work.commit()
+
+
+def _tokens(shell, name):
+    with _desk(shell) as desk:
+        return dict(desk.storage.tokens(name).load())
+
+
+@pytest.mark.slow
+@pytest.mark.proves("I-39", "I-35")
+@pytest.mark.parametrize("channel", ["amazon", "ebay"])
+def test_consent_of_another_seller_is_refused_and_the_old_tokens_stay(shell, connect, channel):
+    name = connect(channel)
+    shell.json("accounts", "authorize", name, "--answer", _asked(shell, name))
+    before = _tokens(shell, name)["refresh_token"]
+    (shown,) = shell.json("accounts", "list")
+    own = shown["channel_account_id"]
+    assert own
+    _be_another(shell, name)
+    back = _asked(shell, name)
+    refused = shell("accounts", "authorize", name, "--answer", back, status=1)
+    assert "Another Shop" in refused.stderr
+    assert "Nothing was changed" in refused.stderr
+    assert _tokens(shell, name)["refresh_token"] == before
+    back = _asked(shell, name)
+    shell("accounts", "authorize", name, "--answer", back, "--adopt")
+    assert shell.json("accounts", "show", name)["channel_account_id"] == own
+    assert _tokens(shell, name)["refresh_token"] != before
+    assert shell.json("accounts", "test", name)["problems"] == []
+
+
+def _asked(shell, name):
+    return _follow(shell.json("accounts", "authorize", name)["open"])
+
+
+@pytest.mark.slow
+@pytest.mark.proves("I-39")
+def test_credentials_of_another_shop_are_told_and_nothing_is_done_with_them(shell, connect):
+    name = connect("shopify")
+    _be_another(shell, name)
+    (problem,) = shell.json("accounts", "test", name, status=1)["problems"]
+    assert "Another Shop (another)" in problem
+    for command in (["accounts", "subscribe", name], ["listings", "discover", name]):
+        assert "these credentials open" in shell(*command, status=1).stderr
+    assert shell.json("listings", "list") == []
+    own = shell.json("accounts", "adopt", name)["channel_account_id"]
+    assert shell.json("accounts", "show", name)["channel_account_id"] == own
+    assert shell.json("accounts", "test", name)["problems"] == []
+    again = shell("accounts", "adopt", name, status=1)
+    assert "already" in again.stderr
+    shell("listings", "discover", name)
+    assert shell.json("accounts", "show", name)["discovered_at"] is not None

@@ -96,6 +96,20 @@ def test_a_letter_no_font_has_stands_as_its_code(monkeypatch):
     assert render(order("ᚠ Runa")).content != render(order(" Runa")).content
 
 
+def test_what_the_buyer_wrote_and_the_number_for_customs_stand_above_the_lines():
+    words = {"buyer_note": "Ring twice\nplease", "import_tax_number": "IM1234567890"}
+    drawn = streams(render({**order(), **words}).content)
+    said = [b"(Import tax is paid under IM1234567890)", b"(The buyer wrote:)", b"(Ring twice)"]
+    places = [drawn.index(text) for text in (*said, b"(please)", b"(SKU)")]
+    assert places == sorted(places)
+    assert b"The buyer wrote" not in streams(render(order()).content)
+
+
+def test_a_note_longer_than_a_page_goes_on_overleaf():
+    long = {"buyer_note": "\n".join(f"line {number}" for number in range(60))}
+    assert render({**order(), **long}).pages == 2
+
+
 def test_a_title_of_one_endless_word_is_broken():
     assert render(order(lines=[{**LINE, "title": "x" * 500}])).pages == 1
 

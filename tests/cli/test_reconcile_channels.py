@@ -21,7 +21,7 @@ class ChannelClock:
 
 
 @pytest.fixture(params=["amazon", "ebay", "shopify"])
-def connected(request, shell):
+def connected(request, noon, shell):
     """The shell, its one account connected to a look-alike of two SKUs, its URL and its clock."""
     clock, options = ChannelClock(), SandboxOptions(skus=2)
     with bootstrap.open_sandbox(request.param, options, now=clock.now) as (sandbox, url):

@@ -1,5 +1,6 @@
 """Defects around the calls, one each: failures, secrets, account, webhooks, manifest."""
 
+import itertools
 import json
 import logging
 import sys
@@ -41,6 +42,7 @@ _SUMMARY = {
     "test": False,
     "lines": [],
 }
+_NUMBERS = itertools.count()
 MANIFEST = FakeChannel(clock=FakeClock(), chance=SeededChance(1, "x")).manifest
 
 
@@ -106,6 +108,16 @@ class HasNoName(Bad):
         return replace(super().check(), channel_account="")
 
 
+class HasNoId(Bad):
+    def check(self) -> AccountCheck:
+        return replace(super().check(), channel_account_id="")
+
+
+class HasAnIdOfTheMoment(Bad):
+    def check(self) -> AccountCheck:
+        return replace(super().check(), channel_account_id=f"session {next(_NUMBERS)}")
+
+
 class SubscribesAnew(Bad):
     def ensure_subscriptions(self, url):
         super().ensure_subscriptions(url)
@@ -121,6 +133,8 @@ BAD_SESSIONS = {
     PrintsItsSecret: "secrets_never_reach_logs",
     PutsItsTokenIntoErrors: "secrets_never_reach_logs",
     HasNoName: "the_account_check_tells_who_we_are",
+    HasNoId: "the_account_check_tells_who_we_are",
+    HasAnIdOfTheMoment: "the_account_check_tells_who_we_are",
     SubscribesAnew: "subscribing_twice_creates_nothing",
 }
 

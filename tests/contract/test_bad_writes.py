@@ -67,6 +67,17 @@ class CancelsInShadow(Bad):
         return self.vouched().cancel_order(cancellation)
 
 
+class KeepsTheNoToItself(Bad):
+    def decline_cancellation(self, channel_order_id):
+        if not self.request.may_write:
+            super().decline_cancellation(channel_order_id)
+
+
+class DeclinesInShadow(Bad):
+    def decline_cancellation(self, channel_order_id):
+        return self.vouched().decline_cancellation(channel_order_id)
+
+
 class ShowsOnlyTheNewestRefund(Bad):
     def read_refunds(self, channel_order_id):
         return super().read_refunds(channel_order_id)[-1:]
@@ -136,6 +147,8 @@ BAD_SESSIONS = {
     CallsALostCancellationDone: "a_lost_cancellation_answer_is_outcome_unknown",
     HidesTheBuyersWish: "a_wish_to_cancel_is_shown",
     CancelsInShadow: "shadow_cancels_nothing",
+    KeepsTheNoToItself: "a_declined_wish_is_shown_no_more",
+    DeclinesInShadow: "shadow_declines_nothing",
     ShowsOnlyTheNewestRefund: "a_refund_is_found_again",
     CallsALostRefundDone: "a_lost_refund_answer_is_outcome_unknown",
     SwallowsTheRefusal: "more_than_was_paid_does_not_go_back",

@@ -15,11 +15,11 @@ from oms_sync.domain.listing import (
     lose,
     refuse,
     release,
-    take,
     turn_stale,
     want,
 )
 from oms_sync.domain.looks import Drift, accept_look, agree, is_look_expected, look
+from oms_sync.domain.taken import take
 from oms_sync.domain.values import Sku
 
 START = datetime(2026, 3, 1, tzinfo=UTC)

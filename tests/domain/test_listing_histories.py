@@ -13,11 +13,12 @@ from oms_sync.domain.listing import (
     claim,
     confirm,
     doubt,
-    take,
+    explain_rises,
     turn_stale,
     want,
 )
 from oms_sync.domain.looks import accept_look, agree, is_look_expected, look, look_later
+from oms_sync.domain.taken import take
 
 ROUNDS_MAX = 20
 
@@ -28,11 +29,15 @@ class Shop:
     #: seconds between two steps; orders are stamped to the second
     step = 0.25
 
-    def __init__(self, listings, *, is_comparing: bool, is_slow: bool = False) -> None:
+    def __init__(
+        self, listings, *, is_comparing: bool, is_slow: bool = False, is_late: bool = False
+    ) -> None:
         self.at = listings.at
         self.is_comparing = is_comparing
         #: takes pushes in and applies them later, or forgets them
         self.is_slow = is_slow
+        #: shows its orders late, so that growths wait for them
+        self.is_late = is_late
         self.taken_in: list[int] = []
         self.seconds = 0.0
         self.shelf = 10
@@ -59,13 +64,22 @@ class Shop:
 
     def receive(self) -> None:
         self.shelf += 2
-        self.listing = want(self.listing, max(0, self.shelf))
+        self.want(self.listing)
 
     def import_one(self, index: int = 0) -> None:
         if self.unseen_sales:
             when, units = self.unseen_sales.pop(index)
             self.shelf -= units
-            self.listing = want(take(self.listing, units, at=when), max(0, self.shelf))
+            self.want(take(self.listing, units, at=when))
+
+    def want(self, listing) -> None:
+        at = self.tick() if self.is_late else None
+        self.listing = want(listing, max(0, self.shelf), at=at)
+
+    def drain(self) -> None:
+        """A pass ended: what was sold before the oldest sale not imported is in the books."""
+        until = min((when for when, _ in self.unseen_sales), default=self.tick())
+        self.listing = explain_rises(self.listing, until=until)
 
     def import_newest(self) -> None:
         self.import_one(-1)
@@ -138,6 +152,7 @@ class Shop:
                 self.import_one()
             while self.taken_in:
                 self.apply()
+            self.drain()
             self.accept()
             if self.listing.look_due_at is not None or self.listing.basis is None:
                 self.see()
@@ -180,6 +195,24 @@ def test_a_channel_that_applies_later_or_never_comes_to_the_desired_quantity(lis
     shop.heal()
     assert shop.quantity == shop.listing.desired == max(0, shop.shelf)
     assert shop.listing.unproved_since is None
+
+
+@pytest.mark.proves("I-20", "I-24", "F15", "F17")
+@pytest.mark.parametrize("is_slow", [True, False])
+@settings(max_examples=200)
+@given(steps=st.lists(st.sampled_from([*STEPS, *["drain"] * 3, "apply"]), max_size=40))
+def test_where_growths_wait_the_channel_comes_to_the_desired_quantity(listings, is_slow, steps):
+    shop = Shop(listings, is_comparing=False, is_slow=is_slow, is_late=True)
+    shop.want(shop.listing)
+    for step in steps:
+        before = shop.listing
+        getattr(shop, step)()
+        if step == "send" and shop.listing.in_flight != before.in_flight:
+            is_more = shop.listing.sent > before.shown
+            grew_at = before.rises.at
+            assert not is_more or grew_at is None or shop.listing.sent <= before.rises.ready
+    shop.heal()
+    assert shop.quantity == shop.listing.desired == max(0, shop.shelf)
 
 
 @pytest.mark.proves("I-20", "F39")

@@ -5,8 +5,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from oms_sync.domain.listing import Basis, Listing, take
+from oms_sync.domain.listing import Basis, Listing
 from oms_sync.domain.looks import agree, is_look_expected
+from oms_sync.domain.taken import take
 from oms_sync.domain.values import parse_sku
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -68,7 +69,9 @@ def test_agreeing_keeps_the_basis_and_lets_the_push_go_on():
     listing = replace(_looked(10), desired=12)
     assert not listing.wants_push
     after = agree(listing)
-    assert (after.basis, after.look, after.stale_count) == (listing.basis, None, 0)
+    assert (after.basis, after.look) == (listing.basis, None)
+    assert after.stale_count == 2, "that nothing changed proves no push"
+    assert agree(replace(listing, unproved_since=NOON)).stale_count == 0
     assert after.wants_push
     assert after.confirmed is None
 

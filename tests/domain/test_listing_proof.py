@@ -11,11 +11,10 @@ from oms_sync.domain.listing import (
     in_push_order,
     refuse,
     release,
-    take,
-    unsettle,
     want,
 )
 from oms_sync.domain.looks import accept_look, agree, look, look_later
+from oms_sync.domain.taken import take, unsettle
 
 
 def at(seconds):

@@ -105,6 +105,8 @@ def test_units_in_others_care_are_not_ours_to_ship():
         ({"quantity_ordered": 3, "is_stocked": True}, {"fulfilled_by": "seller"}, 3),
         # a cancellation without restock leaves the channel's own quantity lowered
         ({"quantity_ordered": 3, "quantity_cancelled": 3}, {"cancelled_at": NOW}, 3),
+        # a test order is nothing to ship, and moved the channel's own quantity all the same
+        ({"quantity_ordered": 3}, {"is_test": True}, 3),
     ],
 )
 def test_units_taken_from_the_channels_own_quantity(values, facts, taken):

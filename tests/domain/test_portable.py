@@ -89,6 +89,8 @@ def test_of_an_old_id_only_what_describes_buyer_and_lines_is_kept():
         "fulfilled_by": "seller",
         "is_test": False,
         "shipping_service": "post",
+        "import_tax_number": "IM1234567890",
+        "buyer_note": "Ring twice",
         "buyer": Person(name="Buyer"),
         "recipient": Person(name="Buyer"),
         "channel_holds": ("review",),
@@ -97,7 +99,10 @@ def test_of_an_old_id_only_what_describes_buyer_and_lines_is_kept():
         "is_complete": False,
         **{
             name: Money(Decimal("1.00"), "EUR")
-            for name in ("total", "shipping", "tax", "discount", "presentment_total")
+            for name in (
+                *("total", "shipping", "tax", "discount", "tax_remitted"),
+                "presentment_total",
+            )
         },
     }
     old = seen("A", 1, "a", **every)
@@ -106,6 +111,7 @@ def test_of_an_old_id_only_what_describes_buyer_and_lines_is_kept():
     kept = {
         *("placed_at", "ship_by", "currency", "are_taxes_included", "fulfilled_by"),
         *("is_test", "shipping_service", "buyer", "recipient", "channel_programmes"),
+        *("import_tax_number", "buyer_note"),
     }
     for order in (follow(bare, old), follow(old, bare), absorb(bare, old)):
         said = {

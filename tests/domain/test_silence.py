@@ -7,11 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oms_sync.domain.silence import (
+    NOT_RECONCILED_SECONDS,
+    OVERDUE_KINDS,
+    SWEEP_SECONDS_MAX,
+    Overdue,
     Pace,
     Pulse,
     SilenceKind,
     history_left,
     lost_stretch,
+    overdue_before,
+    overdue_count,
     silences,
 )
 
@@ -73,6 +79,37 @@ def _kinds(pulse: dict, **pace: object) -> set[str]:
         ({"undecided_since": _ago(days=5)}, {}, {"not_written_back"}),
         ({"swept_at": _ago(hours=4)}, {"reconcile_seconds": 7200}, set()),
         ({"read_at": _ago(days=9)}, {"reads_orders": False}, set()),
+        # a sweep that reads page by page is slow and not silent, until it lasts for two days
+        ({"swept_at": _ago(hours=9), "sweep_began_at": _ago(hours=8)}, {}, {"not_reconciled"}),
+        (
+            {
+                "swept_at": _ago(hours=9),
+                "sweep_began_at": _ago(hours=8),
+                "sweep_page_at": _ago(hours=2),
+            },
+            {},
+            set(),
+        ),
+        (
+            {
+                "swept_at": _ago(hours=60),
+                "sweep_began_at": _ago(hours=49),
+                "sweep_page_at": _ago(hours=1),
+            },
+            {},
+            {"not_reconciled"},
+        ),
+        # one just begun has no page yet; one put off for its length is not due yet
+        ({"swept_at": _ago(hours=9), "sweep_began_at": _ago(minutes=1)}, {}, set()),
+        ({"swept_at": _ago(hours=9), "sweep_due_at": _ago(hours=-3)}, {}, set()),
+        ({"swept_at": _ago(hours=9), "sweep_due_at": _ago(hours=1)}, {}, set()),
+        ({"swept_at": _ago(hours=9), "sweep_due_at": _ago(hours=2.1)}, {}, {"not_reconciled"}),
+        ({"unshipped": Overdue(since=_ago(hours=-3), count=1)}, {}, {"not_shipped"}),
+        ({"unshipped": Overdue(since=NOW, count=1)}, {"reads_orders": False}, set()),
+        ({"unpaid": Overdue(since=_ago(days=6), count=1, units=2)}, {}, {"not_paid"}),
+        ({"untold": Overdue(since=_ago(hours=2), count=1)}, {}, set()),
+        ({"untold": Overdue(since=NOW, count=1)}, {"pushes_tracking": True}, {"not_told"}),
+        ({"refused": Overdue(since=NOW, count=1)}, {"pushes_tracking": True}, {"not_told"}),
     ],
 )
 def test_each_silence_is_named_once_it_lasts_too_long(pulse, pace, expected):
@@ -113,3 +150,78 @@ def test_what_is_lost_is_exactly_what_was_unread_and_is_older_than_the_channel_s
         assert lost is None
     else:
         assert lost == (read_at, oldest_shown)
+
+
+def _reasons(**pulse: object) -> dict[SilenceKind, str]:
+    pace = Pace(**{**_of(_pace()), "pushes_tracking": True})
+    found = silences(Pulse(**{**FRESH, **pulse}), pace, now=NOW)
+    return {kind: one.reason for kind, one in found.items()}
+
+
+def _of(pace: Pace) -> dict[str, object]:
+    return {name: getattr(pace, name) for name in Pace.__dataclass_fields__}
+
+
+@pytest.mark.proves("I-29", "I-41")
+def test_what_is_overdue_is_told_with_its_number_and_its_remedy():
+    unshipped = Overdue(since=NOW + timedelta(hours=1), count=1)
+    (reason,) = _reasons(unshipped=unshipped).values()
+    assert reason.startswith("1 order to ship within 4 hours or late already")
+    assert "2026-03-01 13:00 UTC" in reason
+    (reason,) = _reasons(unpaid=Overdue(since=NOW, count=2, units=7)).values()
+    assert reason.startswith("2 orders unpaid for more than 5 days hold 7 units")
+    assert "orders cancel --reason" in reason
+    both = {"untold": Overdue(since=NOW, count=2), "refused": Overdue(since=NOW, count=1)}
+    (reason,) = _reasons(**both).values()
+    assert reason.startswith("3 shipments the channel does not show, 1 of them refused")
+
+
+_WAITING = st.none() | st.builds(
+    Overdue,
+    since=st.integers(0, 100).map(lambda hours: _ago(hours=hours)),
+    count=st.integers(1, 5),
+)
+
+
+@given(unshipped=_WAITING, untold=_WAITING, refused=_WAITING, unpaid=_WAITING)
+def test_exactly_what_is_overdue_is_an_alarm_counted_in_full(unshipped, untold, refused, unpaid):
+    kept = {"unshipped": unshipped, "untold": untold, "refused": refused, "unpaid": unpaid}
+    pulse = Pulse(**{**FRESH, **kept})
+    found = silences(pulse, Pace(**{**_of(_pace()), "pushes_tracking": True}), now=NOW)
+    told = [one for one in (untold, refused) if one is not None]
+    assert (SilenceKind.NOT_SHIPPED in found) is (unshipped is not None)
+    assert (SilenceKind.NOT_TOLD in found) is bool(told)
+    assert (SilenceKind.NOT_PAID in found) is (unpaid is not None)
+    counted = sum(overdue_count(pulse, kind) for kind in OVERDUE_KINDS)
+    assert counted == sum(one.count for one in kept.values() if one is not None)
+    if told:
+        assert found[SilenceKind.NOT_TOLD].since == min(one.since for one in told)
+    if unshipped:
+        assert found[SilenceKind.NOT_SHIPPED].since == unshipped.since - timedelta(hours=4)
+
+
+def test_orders_are_late_four_hours_ahead_and_unpaid_ones_only_after_days():
+    ago = {kind.value: NOW - overdue_before(kind, NOW) for kind in OVERDUE_KINDS}
+    assert ago == {
+        "not_shipped": timedelta(hours=-4),
+        "not_told": timedelta(hours=1),
+        "not_paid": timedelta(days=5),
+    }
+
+
+@given(
+    took=st.floats(0, SWEEP_SECONDS_MAX - 1),
+    page=st.floats(0, 1),
+    waited=st.floats(0, 1),
+    period=st.floats(60, 7200),
+)
+def test_a_sweep_that_moves_or_is_not_yet_due_is_never_a_silence(took, page, waited, period):
+    """However long it takes: while pages come within the limit, and until twice its time is up."""
+    pace = Pace(**{**_of(_pace()), "reconcile_seconds": period})
+    limit = max(NOT_RECONCILED_SECONDS, 3 * period)
+    began = _ago(seconds=took)
+    moving = {"sweep_began_at": began, "sweep_page_at": max(began, _ago(seconds=page * limit))}
+    resting = {"sweep_due_at": NOW + timedelta(seconds=took * waited)}
+    for sweep in (moving, resting):
+        pulse = Pulse(**{**FRESH, "swept_at": _ago(days=30), **sweep})
+        assert SilenceKind.NOT_RECONCILED not in silences(pulse, pace, now=NOW)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oms_sync.domain.errors import InvalidValue
-from oms_sync.domain.order import LineCounts
+from oms_sync.domain.order import LineCounts, OrderFacts
 from oms_sync.domain.values import Money
 from oms_sync.domain.write_back import (
     Wish,
@@ -21,7 +21,6 @@ from oms_sync.domain.write_back import (
     find_refund,
     lateness,
     refundable,
-    requested_lines,
     share,
     superseded,
 )
@@ -170,8 +169,19 @@ def test_nothing_is_ours_before_the_first_send():
 
 
 def test_what_may_still_go_back_is_never_below_nothing():
-    assert refundable(euros("10.00"), [euros("3.00"), euros("4.00")]) == euros("3.00")
-    assert refundable(euros("10.00"), [euros("30.00")]) == Money.zero("EUR")
+    paid = OrderFacts(total=euros("10.00"))
+    assert refundable(paid, [euros("3.00"), euros("4.00")]) == euros("3.00")
+    assert refundable(paid, [euros("30.00")]) == Money.zero("EUR")
+    assert refundable(OrderFacts(), []) is None
+
+
+def test_tax_the_channel_collects_and_pays_is_not_the_sellers_to_give_back():
+    taxed = OrderFacts(total=euros("12.00"), tax=euros("3.00"), tax_remitted=euros("2.00"))
+    assert refundable(taxed, []) == TEN
+    assert refundable(taxed, [TEN]) == Money.zero("EUR")
+    assert refundable(replace(taxed, tax_remitted=euros("20.00")), []) == Money.zero("EUR")
+    in_other_money = replace(taxed, tax_remitted=Money(Decimal(2), "USD"))
+    assert refundable(in_other_money, []) == euros("12.00")
 
 
 MINOR = st.integers(0, 10_000)
@@ -197,23 +207,6 @@ def test_what_cannot_be_split_is_refused():
         share(euros("-1.00"), {"a": euros("1.00")})
     with pytest.raises(InvalidValue):
         share(euros("1.00"), {})
-
-
-@pytest.mark.parametrize(
-    ("codes", "lines"),
-    [
-        ((), None),
-        (("manual", "channel:fraud_review"), None),
-        (("channel:cancellation_requested",), frozenset()),
-        (("channel:cancellation_requested:L1",), frozenset({"L1"})),
-        (("channel:cancellation_requested:L1", "channel:cancellation_requested:L:2"),
-         frozenset({"L1", "L:2"})),
-        (("channel:cancellation_requested:L1", "channel:cancellation_requested"), frozenset()),
-        (("channel:cancellation_requested_once",), None),
-    ],
-)  # fmt: skip
-def test_which_lines_a_buyer_asked_to_cancel(codes, lines):
-    assert requested_lines(codes) == lines
 
 
 def test_a_superseded_write_is_over_and_its_turn_is_lost():

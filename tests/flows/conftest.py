@@ -2,7 +2,7 @@
 
 import itertools
 import shutil
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -64,11 +64,11 @@ class CountedIds:
 
 
 class CountedMetrics:
-    """Remembers what was counted and how often something was observed."""
+    """Remembers what was counted and observed."""
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
-        self.observed: Counter[str] = Counter()
+        self.observed: defaultdict[str, list[float]] = defaultdict(list)
         self.gauges: dict[str, float] = {}
 
     def count(self, name: str, amount: float = 1, **labels: str) -> None:
@@ -79,7 +79,7 @@ class CountedMetrics:
 
     def observe(self, name: str, value: float, **labels: str) -> None:
         assert value >= 0
-        self.observed[f"{name} {labels['flow']}"] += 1
+        self.observed[" ".join([name, *filter(None, [labels.get("flow")])])].append(value)
 
 
 class Hub:
@@ -393,8 +393,8 @@ def hub(flow_template: tuple[Path, KeyRing], tmp_path: Path) -> Iterator[Hub]:
 
 
 @pytest.fixture
-def any_hub(database_url: str, flow_template: tuple[Path, KeyRing]) -> Iterator[Hub]:
+def any_hub(made_database_url: str, flow_template: tuple[Path, KeyRing]) -> Iterator[Hub]:
     """A hub, once on SQLite and once on PostgreSQL."""
-    made = Hub(database_url, flow_template[1])
+    made = Hub(made_database_url, flow_template[1])
     yield made
     made.close()

@@ -289,12 +289,25 @@ class Says:
         return self.hint
 
 
-def test_a_hint_about_the_account_makes_the_next_poll_due_at_once(hub, shop):
+@pytest.mark.parametrize("kind", [HintKind.ACCOUNT, HintKind.ORDERS])
+def test_a_hint_that_names_no_order_makes_the_next_poll_due_at_once(hub, shop, kind):
     order = shop.buy(("TEE", 1))
-    hub.webhooks["shop-a"] = Says(Hint(kind=HintKind.ACCOUNT))
+    hub.webhooks["shop-a"] = Says(Hint(kind=kind))
     hub.hint("app/changed", b"{}")
     hub.round()
     assert hub.filled(order) == (1, 0)
+
+
+@pytest.mark.proves("F29")
+@pytest.mark.parametrize(
+    ("kind", "is_looked_at"), [(HintKind.ACCOUNT, True), (HintKind.ORDERS, False)]
+)
+def test_a_hint_about_the_account_has_its_credentials_looked_at(hub, shop, kind, is_looked_at):
+    hub.webhooks["shop-a"] = Says(Hint(kind=kind))
+    hub.wakes.clear()
+    hub.hint("app/changed", b"{}")
+    hub.run("ingest")
+    assert (("tend", "shop-a") in hub.wakes) is is_looked_at
 
 
 def test_a_hint_about_nothing_we_follow_is_settled(hub, shop):

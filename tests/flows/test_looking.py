@@ -1,5 +1,6 @@
 """Looking: what a channel shows counts once the orders behind it are known, and drift is named."""
 
+import json
 from dataclasses import replace
 from datetime import timedelta
 
@@ -362,3 +363,15 @@ def test_a_look_that_fails_stays_due(hub):
         hub.run("push_stock")
     hub.settle()
     assert shop.quantities() == {"TEE": 10}
+
+
+@pytest.mark.proves("I-11")
+@pytest.mark.parametrize("quantities", [(10, 4), (4, 10)])
+def test_of_several_quantities_of_one_listing_each_counts(any_hub, quantities):
+    """As of several places of one shop: the echo of one hides no edit of another."""
+    any_hub.open_shop()
+    for quantity in quantities:
+        said = {"id": "shop-a-listing-1", "quantity": quantity}
+        any_hub.hint("listings/update", json.dumps(said).encode())
+    any_hub.run("ingest")
+    assert any_hub.listing().look_due_at is not None

@@ -6,7 +6,7 @@ import pytest
 
 from oms_sync.cli.output import show_table
 from oms_sync.domain.values import Sku
-from oms_sync.flows.commands.listings import discover, read_all
+from oms_sync.flows.commands.discovery import discover, read_all
 from oms_sync.sdk.fake_session import FakeSession
 
 HOUR = 3601

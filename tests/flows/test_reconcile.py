@@ -1,11 +1,13 @@
 """Reconcile: every listing is looked at again in time, and a sweep finds what changes missed."""
 
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
+from itertools import pairwise
 
 import pytest
 
-from oms_sync.sdk import BadPayload, Capability, OrderFeed, OrderPage
+from oms_sync.sdk import BadPayload, Capability, OrderFeed, OrderPage, RateLimited
 from oms_sync.sdk.fake_session import FakeSession
 
 HOUR = 3600
@@ -151,3 +153,60 @@ def test_a_channel_is_compared_in_what_it_can_show(hub, missing):
     report = hub.run("reconcile")
     assert (report.done, report.is_more) == (1, False)
     assert (hub.listing().look_due_at is None) is (missing is Capability.READ_STOCK)
+
+
+class Scarce(FakeSession):
+    """A channel with one page of a sweep every so often; in between it asks to wait."""
+
+    wait_seconds: float
+    ready_at = None
+
+    def read_orders(self, feed, cursor, since):
+        now = self._channel.clock.now()
+        if feed is OrderFeed.SWEEP and self.ready_at is not None and now < self.ready_at:
+            raise RateLimited("one page at a time", retry_after_seconds=self.wait_seconds)
+        if feed is OrderFeed.SWEEP:
+            self.ready_at = now + timedelta(seconds=self.wait_seconds)
+        return super().read_orders(feed, cursor, since)
+
+
+@pytest.mark.proves("I-26", "I-41")
+def test_a_sweep_slower_than_its_period_leaves_half_the_calls_and_is_no_silence(any_hub):
+    """Ten pages, one every half hour: five hours, so the next one begins ten hours after it."""
+    shop = any_hub.open_shop(options={"page_size": 1})
+    any_hub.storage.record_profiles(any_hub.profiles.values())
+    for _ in range(10):
+        shop.buy(("TEE", 1))
+    any_hub.settle()
+    session = Scarce(shop, shop.request())
+    session.wait_seconds = HOUR / 2
+    any_hub.sessions["shop-a"] = session
+    began, silent = [], set()
+    for _ in range(120):  # quarters of an hour
+        with suppress(RateLimited):
+            any_hub.run("reconcile")
+        position = any_hub.feed("sweep")
+        if position.pass_started_at and position.pass_started_at not in began:
+            began.append(position.pass_started_at)
+        any_hub.take_in()
+        any_hub.run("watch")
+        silent |= {row["kind"] for row in any_hub.storage.reports.account("shop-a")["alarms"]}
+        any_hub.clock.advance(HOUR / 4)
+    pauses = [later - earlier for earlier, later in pairwise(began)]
+    assert len(pauses) >= 2
+    assert all(timedelta(hours=8) < one < timedelta(hours=12) for one in pauses)
+    assert silent == set()
+
+
+def test_a_quick_sweep_comes_again_after_a_period_and_reconcile_with_it(any_hub):
+    any_hub.open_shop()
+    report = any_hub.run("reconcile")
+    due = any_hub.feed("sweep").next_at
+    assert report.next_at == due == any_hub.clock.now() + timedelta(seconds=HOUR)
+    # a sweep that is due before the period ends is not missed
+    soon = any_hub.clock.now() + timedelta(minutes=5)
+    sooner = replace(any_hub.feed("sweep"), next_at=soon)
+    with any_hub.storage.open_work() as work:
+        work.feeds.put(sooner)
+        work.commit()
+    assert any_hub.run("reconcile").next_at == soon

@@ -8,6 +8,7 @@ from oms_sync.domain.values import Money
 from oms_sync.flows.commands.context import CommandRefused
 from oms_sync.flows.commands.orders import release
 from oms_sync.flows.commands.write_backs import Cancellation, Refund, cancel, refund
+from oms_sync.sdk import Rejected
 from oms_sync.sdk.fake_session import FakeSession
 
 DAY = 86_400.0
@@ -69,8 +70,8 @@ def works(hub):
 
 
 @pytest.mark.proves("I-41", "O-07")
-@pytest.mark.parametrize("ask", [ask_cancel, ask_refund])
-def test_what_was_taken_and_does_not_show_is_told_once_and_shown(any_hub, shop, ask):
+@pytest.mark.parametrize(("ask", "calls"), [(ask_cancel, 4), (ask_refund, 1)])
+def test_what_was_taken_and_does_not_show_is_told_once_and_shown(any_hub, shop, ask, calls):
     order = sold(any_hub, shop)
     session = mute(any_hub, shop)
     write = ask(any_hub, order)
@@ -82,7 +83,65 @@ def test_what_was_taken_and_does_not_show_is_told_once_and_shown(any_hub, shop, 
     assert any_hub.metrics.counts["write_backs_not_shown"] == 1
     assert silent(any_hub) == ["not_written_back"]
     assert any_hub.storage.reports.account("shop-a")["write_backs_open"] == 1
+    assert session.calls == calls, "a cancellation is asked for anew, until somebody is told"
+
+
+class Forgetful(FakeSession):
+    """Takes the first cancellation and does nothing; says of the next what it is told to say."""
+
+    calls = 0
+
+    def cancel_order(self, cancellation):
+        self.calls += 1
+        if self.calls == 1:
+            return None
+        if self.refuses:
+            raise Rejected("there is a cancellation already")
+        return super().cancel_order(cancellation)
+
+
+def forget(hub, shop, *, refuses=False):
+    hub.sessions["shop-a"] = session = Forgetful(shop, shop.request())
+    session.refuses = refuses
+    return session
+
+
+@pytest.mark.proves("I-30")
+def test_a_cancellation_that_was_taken_and_dropped_is_asked_for_anew(any_hub, shop):
+    order = sold(any_hub, shop)
+    session = forget(any_hub, shop)
+    write = ask_cancel(any_hub, order)
+    any_hub.run("write_back")
+    any_hub.clock.advance(600)
+    any_hub.run("write_back")
+    assert session.calls == 1, "it may still show"
+    any_hub.clock.advance(600)
+    any_hub.run("write_back")
+    assert session.calls == 2
+    any_hub.settle()
+    assert state_of(any_hub, write) == ("confirmed", "")
+    assert len([one for one in shop.effects if one.kind == "cancelled"]) == 1
+    assert silent(any_hub) == []
+
+
+def test_a_part_of_an_order_is_not_cancelled_a_second_time_unseen(any_hub, shop):
+    order = sold(any_hub, shop, 3)
+    session = mute(any_hub, shop)
+    write = ask_cancel(any_hub, order, lines={"TEE": 1})
+    works(any_hub)
     assert session.calls == 1
+    assert state_of(any_hub, write)[0] == "sent"
+
+
+def test_what_is_refused_the_second_time_may_have_happened_and_stays_held(any_hub, shop):
+    order = sold(any_hub, shop)
+    session = forget(any_hub, shop, refuses=True)
+    write = ask_cancel(any_hub, order)
+    works(any_hub)
+    assert session.calls > 1
+    assert state_of(any_hub, write)[0] == "sent"
+    assert any_hub.holds(order) == ["cancelling"]
+    assert silent(any_hub) == ["not_written_back"]
 
 
 @pytest.mark.proves("I-30")
@@ -192,7 +251,7 @@ def test_a_request_for_an_order_the_channel_ships_is_left_alone(hub):
 
 
 def test_requests_nobody_can_grant_keep_no_other_waiting(hub, monkeypatch):
-    monkeypatch.setattr("oms_sync.flows.write_back.ACCEPTED_MAX", 2)
+    monkeypatch.setattr("oms_sync.flows.accepting.ACCEPTED_MAX", 2)
     shop = hub.open_shop(catalogue={"TEE": 50})
     stuck = [sold(hub, shop, 1, fulfilled_by="channel") for _ in range(5)]
     asked = sold(hub, shop, 1)

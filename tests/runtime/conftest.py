@@ -13,7 +13,7 @@ import structlog
 
 from oms_sync.domain.events import Event
 from oms_sync.flows.records import AccountProfile, AccountRecord
-from oms_sync.flows.upkeep import Subscription
+from oms_sync.flows.upkeep import Identity, Subscription
 from oms_sync.runtime.rate import RateBuckets
 from oms_sync.runtime.sessions import AccountWiring
 from oms_sync.sdk import Capability, Manifest
@@ -86,6 +86,7 @@ class MemoryAccounts:
         self.is_down = False
         self.commits = 0
         self.subscriptions: dict[tuple[str, str], Subscription] = {}
+        self.identities: dict[str, Identity] = {}
         self.hastened: list[str] = []
         self.events: list[str] = []
 
@@ -106,6 +107,12 @@ class _Work:
 
     def put_subscription(self, one: Subscription) -> None:
         self._database.subscriptions[one.account, one.kind] = one
+
+    def identity(self, account: str) -> Identity | None:
+        return self._database.identities.get(account)
+
+    def put_identity(self, one: Identity) -> None:
+        self._database.identities[one.account] = one
 
     def hasten(self, account: str, feed: str, *, at: datetime) -> None:
         self._database.hastened.append(str(feed))

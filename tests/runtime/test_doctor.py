@@ -123,8 +123,10 @@ def test_a_subscription_nobody_looks_after_is_a_warning(changes, capabilities, u
 
 
 def test_each_silence_is_a_line():
-    found = doctor.judge_silences("shop-a", {"not_read": "no poll", "no_orders": "none"})
+    found = doctor.judge_silences("shop-a", {"not_read": "no poll", "not_paid": "1 order"})
     assert _statuses(found) == ["warn", "warn"]
+    assert "An account is silent" in found[0].remedy
+    assert "Orders are late" in found[1].remedy
 
 
 @pytest.mark.parametrize(

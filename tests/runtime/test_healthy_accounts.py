@@ -3,11 +3,12 @@
 import json
 import socket
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from oms_sync import bootstrap
+from oms_sync.flows.records import MessageSource, NewMessage
 from oms_sync.runtime.settings import parse_settings
 from oms_sync.runtime.tend import TEND
 from oms_sync.sdk import OrderFeed
@@ -160,3 +161,34 @@ def test_the_clocks_difference_is_measured_from_the_channels_answer(start):
     hub, _ = start("shopify")
     _run(hub, TEND)
     assert abs(hub.storage.reports.account("shop-a")["clock_skew_seconds"]) <= 2
+
+
+REVOKED = {"metadata": {"topic": "AUTHORIZATION_REVOCATION"}, "notification": {"data": {}}}
+
+
+@pytest.mark.slow
+@pytest.mark.proves("F29", "I-35")
+def test_a_consent_taken_back_parks_the_account_at_once_although_its_token_lives(start, events):
+    hub, sandbox = start("ebay")
+    _run(hub, TEND)
+    store = hub.storage.tokens("shop-a")
+    kept = store.load()
+    earlier = datetime.now(UTC) - timedelta(minutes=2)
+    store.save({**kept, "user_granted_at": earlier.isoformat()})
+    sandbox.tokens.refresh_token = "taken back"
+    told = NewMessage(
+        account="shop-a",
+        topic="AUTHORIZATION_REVOCATION",
+        source=MessageSource.WEBHOOK,
+        body=json.dumps(REVOKED).encode(),
+        received_at=datetime.now(UTC),
+    )
+    _run(hub, "ingest")
+    assert hub.storage.reports.account("shop-a")["state"] == "ok", "the token of before still opens"
+    with hub.storage.open_work() as work:
+        work.inbox.add([told])
+        work.commit()
+    hub.runner.run("ingest", "shop-a")
+    hub.dispatcher.wait_idle(IDLE_SECONDS)
+    assert hub.storage.reports.account("shop-a")["state"] == "needs_reauth"
+    assert _named(events, "account.needs_reauth") == ["account.needs_reauth"]

@@ -159,7 +159,7 @@ def test_a_paused_account_does_not_listen(bench, database):
 
 def test_an_account_has_the_flows_its_connector_is_capable_of():
     reader = Manifest(id="fake", label="Fake", capabilities=frozenset({Capability.READ_ORDERS}))
-    assert flows_of(reader) == ("ingest", "normalise", "reserve", "reconcile", "watch")
-    assert flows_of(Manifest(id="none", label="None")) == ("normalise", "reserve")
+    assert flows_of(reader) == ("ingest", "normalise", "reserve", "reconcile", "watch", "erase")
+    assert flows_of(Manifest(id="none", label="None")) == ("normalise", "reserve", "erase")
     puller = Manifest(id="q", label="Q", capabilities=frozenset({Capability.PULL_NOTIFICATIONS}))
-    assert flows_of(puller) == ("listen", "normalise", "reserve")
+    assert flows_of(puller) == ("listen", "normalise", "reserve", "erase")

@@ -37,6 +37,14 @@ def test_a_histogram_sorts_observations_into_seconds(metrics):
     assert 'oms_sync_push_seconds_count{account="a",flow="push_stock"} 1.0' in lines
 
 
+def test_the_lag_of_orders_is_sorted_up_to_a_day(metrics):
+    metrics.observe("order_lag_seconds", 1_801, account="a")
+    lines = _lines(metrics)
+    assert 'oms_sync_order_lag_seconds_bucket{account="a",le="1800.0"} 0.0' in lines
+    assert 'oms_sync_order_lag_seconds_bucket{account="a",le="3600.0"} 1.0' in lines
+    assert 'oms_sync_order_lag_seconds_bucket{account="a",le="86400.0"} 1.0' in lines
+
+
 def test_every_metric_of_the_hub_is_exposed(metrics):
     text = "\n".join(_lines(metrics))
     expected = {
@@ -48,6 +56,8 @@ def test_every_metric_of_the_hub_is_exposed(metrics):
         "oms_sync_subscriptions_lost_total", "oms_sync_orders_unbalanced_total",
         "oms_sync_certificates_refused_total", "oms_sync_write_backs_open",
         "oms_sync_write_backs_refused_total", "oms_sync_write_backs_not_shown_total",
+        "oms_sync_order_lag_seconds", "oms_sync_overdue", "oms_sync_orders_erased_total",
+        "oms_sync_messages_erased_total", "oms_sync_listings_discovered_total",
     }  # fmt: skip
     assert set(re.findall(r"^# TYPE (oms_sync_\w+?) ", text, flags=re.MULTILINE)) == expected
 

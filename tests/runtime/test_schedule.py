@@ -8,7 +8,13 @@ import pytest
 
 from oms_sync.runtime.clock import SystemClock
 from oms_sync.runtime.pipeline import FLOWS
-from oms_sync.runtime.schedule import POLL_SECONDS_MIN, RETRY_SECONDS, WATCH_SECONDS, Schedule
+from oms_sync.runtime.schedule import (
+    ERASE_SECONDS,
+    POLL_SECONDS_MIN,
+    RETRY_SECONDS,
+    WATCH_SECONDS,
+    Schedule,
+)
 from oms_sync.runtime.tend import TEND
 from oms_sync.sdk import Capability
 
@@ -72,6 +78,7 @@ def test_each_flow_has_the_period_of_its_account(make_wiring, real_clock, woken)
         ("reserve", "reader"): RETRY_SECONDS,
         ("reconcile", "reader"): 3600,
         ("watch", "reader"): WATCH_SECONDS,
+        ("erase", "reader"): ERASE_SECONDS,
         (TEND, "reader"): 3600,
     }
     assert POLL_SECONDS_MIN == 1

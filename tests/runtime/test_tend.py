@@ -5,11 +5,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from oms_sync.flows.identity import OtherAccount
 from oms_sync.flows.ports import FlowContext
 from oms_sync.flows.upkeep import Subscription
 from oms_sync.runtime.health import AccountHealth
 from oms_sync.runtime.tend import TEND, Caretaker, ClockSkewed
-from oms_sync.sdk import AccountCheck, AuthFailed, Capability, PermissionMissing
+from oms_sync.sdk import AccountCheck, AuthFailed, BadPayload, Capability, PermissionMissing
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -32,7 +33,12 @@ class _Session:
 
     def check(self) -> AccountCheck:
         return AccountCheck(
-            channel_account="shop", channel_time=self._clock.now() - self.skew, **self.changes
+            **{
+                "channel_account_id": "shop-1",
+                "channel_account": "shop",
+                "channel_time": self._clock.now() - self.skew,
+                **self.changes,
+            }
         )
 
     def ensure_subscriptions(self, url: str) -> tuple[str, ...]:
@@ -122,7 +128,7 @@ def test_subscriptions_are_made_with_the_accounts_own_url(tended, events):
     tend()
     tend()
     assert session.subscribed == [url, url]
-    assert _events(events, "info") == ["account.subscribed"]
+    assert _events(events, "info") == ["account.identified", "account.subscribed"]
 
 
 @pytest.mark.parametrize(
@@ -182,7 +188,7 @@ def test_a_lost_subscription_is_made_anew_told_once_and_the_gap_is_read(
     (lost,) = [one for one in events if one["event"] == "account.subscription_lost"]
     assert (lost["kind"], lost["topics"], lost["since"]) == (kind, ["orders/create"], seen_at)
     assert database.hastened == ["changes", "sweep"]
-    assert database.events == ["account.subscription_lost"]
+    assert database.events.count("account.subscription_lost") == 1
 
 
 @pytest.mark.proves("F47")
@@ -206,7 +212,7 @@ def test_another_public_address_is_no_lost_subscription(tended, events, database
     )
     database.subscriptions["shop-a", "webhooks"] = known
     tend()
-    assert _events(events, "warning", "info") == ["account.subscribed"]
+    assert _events(events, "warning", "info") == ["account.identified", "account.subscribed"]
     assert (database.hastened, session.subscribed) == ([], [_URL])
 
 
@@ -238,11 +244,52 @@ def test_credentials_that_are_accepted_again_end_needs_reauth(tended, database):
     assert database.stored["shop-a"].health == "ok"
 
 
+@pytest.mark.proves("I-39", "F29")
+def test_another_shops_credentials_stop_the_account_before_anything_else_is_done(
+    tended, database, events
+):
+    session, caretaker, health, tend = tended(webhook_url=_URL)
+    tend()
+    assert caretaker.proofs.may_run("shop-a", at=0)
+    assert database.identities["shop-a"].channel_account_id == "shop-1"
+    asked = len(session.subscribed)
+    session.changes = {"channel_account_id": "shop-2", "channel_account": "other shop"}
+    with pytest.raises(OtherAccount, match=r"open other shop \(shop-2\).* is shop \(shop-1\)"):
+        tend()
+    assert len(session.subscribed) == asked, "the other shop is told nothing of this hub"
+    assert database.identities["shop-a"].channel_account_id == "shop-1"
+    session.changes = {"channel_account": "shop renamed"}
+    tend()
+    assert database.identities["shop-a"].channel_account == "shop renamed"
+    assert _events(events, "info").count("account.identified") == 1
+    assert health.state("shop-a") == "ok"
+
+
+def test_a_refused_account_stays_refused_though_its_time_was_asked(tended, database):
+    session, _, health, tend = tended()
+    tend()
+    health.failed("shop-a", "ingest", AuthFailed("revoked"))
+    session.changes = {"channel_account_id": "shop-2"}
+    with pytest.raises(OtherAccount):
+        tend()
+    assert health.state("shop-a") == "needs_reauth", "credentials of another are no proof"
+
+
+def test_a_connector_that_does_not_say_who_it_is_is_a_bug(tended, database):
+    session, caretaker, _, tend = tended()
+    session.changes = {"channel_account_id": ""}
+    with pytest.raises(BadPayload, match="whose account"):
+        tend()
+    assert database.identities == {}
+    assert not caretaker.proofs.may_run("shop-a", at=0)
+
+
 def test_a_connector_that_can_neither_check_nor_subscribe_is_simply_found(tended):
     capabilities = frozenset({Capability.READ_ORDERS})
     _, caretaker, _, tend = tended(capabilities=capabilities)
     assert tend().done == 1
     assert caretaker.findings()["shop-a"].skew_seconds is None
+    assert caretaker.proofs.may_run("shop-a", at=0), "nobody can tell whose it is"
 
 
 def test_tending_is_a_flow_of_its_own_name():

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from oms_sync.sdk import BadPayload
+from oms_sync.sdk import AuthFailed, BadPayload
 from oms_sync.sdk.granted_token import Grant, GrantedToken, read_grant
 from oms_sync.sdk.testing import FakeClock, MemoryTokens
 
@@ -116,3 +116,40 @@ def test_an_answer_without_a_token_is_no_grant(answer):
     with pytest.raises(BadPayload):
         read_grant(answer)
     assert read_grant({"access_token": "t", "expires_in": 5}) == Grant(token="t", seconds=5)
+
+
+@pytest.mark.proves("F29", "I-35")
+def test_a_proof_asks_for_a_token_although_the_present_one_is_good_once_a_minute(store, clock):
+    channel = Channel()
+    token, other = token_of(store, clock, channel), token_of(store, clock, channel)
+    assert token.token() == "t1"
+    clock.advance(59)
+    assert (token.prove(), other.prove()) == ("t1", "t1"), "granted a moment ago"
+    clock.advance(1)
+    assert (token.prove(), other.prove(), other.token()) == ("t2", "t2", "t2")
+    assert len(channel.asked) == 2
+
+
+def test_a_token_stored_without_its_time_proves_nothing(store, clock):
+    channel = Channel()
+    token_of(store, clock, channel).token()
+    kept = store.load()
+    store.save({key: text for key, text in kept.items() if not key.endswith("_granted_at")})
+    assert token_of(store, clock, channel).token() == "t1"
+    assert token_of(store, clock, channel).prove() == "t2"
+
+
+def test_a_grant_refused_is_told_and_leaves_the_present_token(store, clock):
+    channel = Channel()
+    token = token_of(store, clock, channel)
+    assert token.token() == "t1"
+
+    def refuse(_):
+        raise AuthFailed("revoked")
+
+    channel.grant = refuse
+    revoked = token_of(store, clock, channel)
+    clock.advance(61)
+    with pytest.raises(AuthFailed):
+        revoked.prove()
+    assert revoked.token() == "t1"

@@ -31,7 +31,7 @@ from oms_sync.flows import (
     reserve,
 )
 from oms_sync.flows.commands.context import CommandContext, CommandRefused
-from oms_sync.flows.commands.listings import discover, read_all
+from oms_sync.flows.commands.discovery import discover, read_all
 from oms_sync.flows.commands.shipments import Dispatch, ship
 from oms_sync.flows.commands.stock import adjust, set_count
 from oms_sync.flows.ports import FlowContext, FlowReport, UnitOfWork

@@ -15,28 +15,14 @@ from oms_sync.domain.stock import MovementKind
 from oms_sync.domain.values import Address, Money, Person, Sku
 from oms_sync.flows.records import StoredLine, StoredOrder
 from oms_sync.sdk.fake_ports import FakeClock, SeededIds
-from oms_sync.storage.connections import Database
 from oms_sync.storage.crypto import KeyRing, create_key_file, load_key_ring
 from oms_sync.storage.engine import Storage, StorageOptions, open_storage
-from oms_sync.storage.schema import prepare_empty
-
-
-@pytest.fixture(scope="session")
-def made_database(postgres_server: Any) -> str:
-    """The name of a PostgreSQL database with tables and without a key ring, to copy from."""
-    name: str = postgres_server.create_database()
-    database = Database(postgres_server.url(name), base_dir=Path(), pool_size=1)
-    prepare_empty(database)
-    database.close()
-    return name
 
 
 @pytest.fixture
-def postgres_url(postgres_server: Any, made_database: str) -> Iterator[str]:
-    """A fresh PostgreSQL database; making its tables anew for each test would take long."""
-    name = postgres_server.create_database(template=made_database)
-    yield postgres_server.url(name)
-    postgres_server.drop_database(name)
+def postgres_url(made_postgres_url: str) -> str:
+    """A fresh PostgreSQL database with tables."""
+    return made_postgres_url
 
 
 @pytest.fixture
@@ -115,6 +101,7 @@ class Builder:
             "total": Money.parse("10.00", "USD"),
             "buyer": person,
             "recipient": person,
+            "buyer_note": "Canary: behind the shed",
             "channel_holds": (),
             "line_ids": ("line-1",),
             **more.pop("facts", {}),
@@ -230,6 +217,12 @@ class Builder:
 @pytest.fixture
 def build(storage: Storage, clock: FakeClock) -> Builder:
     return Builder(storage, clock)
+
+
+@pytest.fixture
+def builder() -> type[Builder]:
+    """For tests that open a store of their own."""
+    return Builder
 
 
 @pytest.fixture

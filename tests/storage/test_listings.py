@@ -1,12 +1,23 @@
 """Listings, batches and shipments: stored whole, chosen by what they wait for."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
-from oms_sync.domain.listing import Basis, claim, confirm, refuse, take, want
+from oms_sync.domain.listing import (
+    Basis,
+    claim,
+    confirm,
+    explain_rises,
+    give_up,
+    postpone,
+    refuse,
+    want,
+)
 from oms_sync.domain.looks import look
 from oms_sync.domain.shipment import Package, PushState, Shipment, ShipmentLine
+from oms_sync.domain.taken import take
 from oms_sync.domain.values import Sku
 from oms_sync.flows.records import AccountRecord, FeedPosition, PushRecord, StoredBatch
 from oms_sync.sdk import OrderFeed, StockBatch, StockPush
@@ -61,8 +72,6 @@ def test_stale_marks_are_cleared_by_the_work_that_reads_them(storage, build):
 
 
 def test_another_sku_buffer_or_cap_makes_a_listing_stale(storage, build):
-    from dataclasses import replace
-
     one = build.listed("l1")
     for changed in (replace(one, buffer=1), replace(one, cap=2), replace(one, sku=Sku("CUP"))):
         save(storage, changed)
@@ -215,8 +224,6 @@ def shipment(order, clock, shipment_id="s1"):
 
 @pytest.mark.proves("I-28")
 def test_a_shipment_is_stored_once_and_pushed_until_resolved(storage, build, clock):
-    from dataclasses import replace
-
     order = build.order("1")
     build.stored(order)
     one = shipment(order, clock)
@@ -268,3 +275,36 @@ def test_feeds_and_accounts_are_remembered(storage, clock):
         assert work.feeds.get("shop-a", OrderFeed.CHANGES).next_at == now - timedelta(1)
     with storage.open_work() as work:  # nothing was committed
         assert work.feeds.get("shop-a", OrderFeed.CHANGES) is None
+
+
+def test_growths_that_wait_come_back_as_stored_and_are_found_by_their_moment(storage, build, clock):
+    now = clock.now()
+    one = want(build.listed("one"), 9, at=now)
+    two = want(want(build.listed("two"), 8, at=now), 11, at=now + timedelta(seconds=5))
+    partly = explain_rises(two, until=now)
+    save(storage, one, partly, build.listed("none", desired=9))
+    with storage.open_work() as work:
+        found = work.listings.lock(["one", "two"])
+        assert found == {"one": one, "two": partly}
+        assert work.listings.next_rise_at("shop-a") == now
+        assert work.listings.next_rise_at("shop-b") is None
+        assert ids(work.listings.lock_rising("shop-a", until=now, limit=9)) == ["one"]
+        until = now + timedelta(seconds=5)
+        assert ids(work.listings.lock_rising("shop-a", until=until, limit=9)) == ["one", "two"]
+        assert ids(work.listings.lock_rising("shop-a", until=until, limit=1)) == ["one"]
+        wanting = work.listings.lock_wanting_push("shop-a", 9, may_cut=True)
+        assert ids(wanting) == ["two", "none"], "what waits is not pushed, what was explained is"
+
+
+def test_what_rests_comes_back_as_stored_and_is_found_when_its_time_has_come(storage, build, clock):
+    now = clock.now()
+    flying = claim(build.listed("l1", desired=9), push_id="p", at=now, is_comparing=False)
+    resting = postpone(flying, "later", until=now + timedelta(seconds=9))
+    lost = give_up(build.listed("l2", desired=9), "never shown", until=now)
+    save(storage, resting, lost, build.listed("l3", desired=9))
+    with storage.open_work() as work:
+        assert work.listings.lock(["l1", "l2"]) == {"l1": resting, "l2": lost}
+        assert work.listings.next_retry_at("shop-a") == now
+        assert work.listings.next_retry_at("shop-b") is None
+        assert ids(work.listings.lock_retried("shop-a", until=now, limit=9)) == ["l2"]
+        assert ids(work.listings.lock_wanting_push("shop-a", 9, may_cut=True)) == ["l3"]

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from oms_sync.domain.cancel_requests import Declined
 from oms_sync.domain.errors import RuleBroken
 from oms_sync.domain.merge import first_sight, merge
 from oms_sync.domain.order import Hold, OrderFacts, OrderSight, OrderState, Version
@@ -31,9 +32,17 @@ def test_an_order_comes_back_exactly_as_it_was_stored(storage, build, clock):
             "is_test": False,
             "ship_by": clock.now() + timedelta(microseconds=1),
             "channel_holds": ("fraud review",),
+            "tax_remitted": Money.parse("20", "JPY"),
+            "import_tax_number": "IM1234567890",
+            "buyer_note": "Ring twice\n李",
         },
         holds=(Hold(code="manual", since=clock.now(), actor="cli:anna", detail="asks"),),
         payload_key="abc",
+        declined=Declined(
+            channel_order_id="1001",
+            version=Version(clock.now(), clock.now() + timedelta(microseconds=1)),
+            lines=frozenset({"line-1", "line-2"}),
+        ),
     )
     build.stored(order)
     assert load(storage, order.order_id) == {order.order_id: order}

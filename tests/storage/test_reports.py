@@ -102,6 +102,7 @@ def test_personal_data_appears_only_when_revealed(storage, shipped):
     found = storage.reports.order(shipped.order_id, reveal=True)
     assert found["recipient"]["address"]["lines"] == ["Canary Lane 7"]
     assert found["buyer"]["name"] == "Vilja Canaryberg"
+    assert found["buyer_note"] == "Canary: behind the shed"
 
 
 def test_orders_are_listed_by_state_account_time_and_urgency(storage, build, clock):

@@ -5,19 +5,24 @@ from dataclasses import replace
 from typing import Any
 
 from oms_sync.domain.events import Event
+from oms_sync.flows import identity
 from oms_sync.flows.commands.context import CommandContext, CommandRefused
 from oms_sync.flows.ports import UnitOfWork
 from oms_sync.flows.records import AccountRecord
+from oms_sync.sdk import AccountCheck
 
 FLOWS = (
+    "tend",
     "listen",
     "ingest",
     "normalise",
     "reserve",
     "push_stock",
     "push_tracking",
+    "write_back",
     "reconcile",
     "certify",
+    "discover",
     "watch",
 )
 
@@ -43,6 +48,20 @@ def resume(context: CommandContext, account: str) -> None:
             raise CommandRefused(f"account {account} is running, there is nothing to resume")
         work.accounts.put(replace(record, is_paused=False, health="ok", reason=""))
         work.timeline.add([_event(context, "account.resumed", account, reason="")])
+        for flow in FLOWS:
+            work.wake(flow, account)
+        work.commit()
+
+
+def adopt(context: CommandContext, account: str, check: AccountCheck) -> None:
+    """Make the account the shop its credentials open, whatever it was before, and let it run."""
+    with context.open_work() as work:
+        record = _record(context, work, account)
+        known = work.upkeep.identity(account)
+        if known is not None and known.channel_account_id == check.channel_account_id:
+            raise CommandRefused(f"account {account} is {check.channel_account} already")
+        identity.keep(work, account, check, at=context.clock.now(), actor=context.actor)
+        work.accounts.put(replace(record, health="ok", reason=""))
         for flow in FLOWS:
             work.wake(flow, account)
         work.commit()

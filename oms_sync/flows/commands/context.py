@@ -47,6 +47,8 @@ class CommandContext:
     locations: frozenset[str]
     #: what the connector of an account declares; by default nothing
     manifest_of: Callable[[str], Manifest] = lambda account: Manifest(id=account, label=account)
+    #: the reasons for cancelling that the channel of an account has words for; None for any
+    cancel_words_of: Callable[[str], frozenset[str] | None] = lambda account: None
 
     def profile(self, account: str) -> AccountProfile:
         """The profile of `account`; refuses an account the configuration does not know."""

@@ -1,29 +1,15 @@
-"""Listings: which channel listing sells which SKU, found by exact match or said by an operator."""
+"""Listings: which channel listing sells which SKU, as an operator or a discovery says."""
 
-import difflib
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from oms_sync.domain.errors import InvalidValue
 from oms_sync.domain.events import Event
 from oms_sync.domain.listing import Listing, want
-from oms_sync.domain.values import Sku, parse_sku
-from oms_sync.flows import pools
+from oms_sync.domain.values import Sku
 from oms_sync.flows.commands.context import CommandContext, CommandRefused
 from oms_sync.flows.manual import MANUAL
 from oms_sync.flows.ports import UnitOfWork
-from oms_sync.sdk import ChannelListing, DiscoverListings
-
-PAGES_MAX = 5_000
-LISTINGS_MAX = 500_000
-SKUS_PER_PAGE = 5_000
-SUGGESTIONS_MAX = 3
-#: fuzzy suggestions compare every SKU with every listing: only so many are tried
-FUZZY_SKUS_MAX = 5_000
-FUZZY_LISTINGS_MAX = 200
-_FOLDED = re.compile(r"[\W_]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,35 +25,13 @@ class Link:
     cap: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unmatched:
-    """A listing discovery could not link, why not, and what it may be."""
-
-    listing: ChannelListing
-    reason: str
-    suggestions: tuple[Sku, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Discovered:
-    """What a discovery found and did."""
-
-    found: int
-    linked: tuple[Link, ...]
-    #: linked before; left as they are
-    kept: int
-    unmatched: tuple[Unmatched, ...]
-    #: listings the operator should know something about
-    warnings: tuple[ChannelListing, ...] = ()
-
-
 def link(context: CommandContext, wanted: Sequence[Link]) -> set[Sku]:
     """Pair listings with SKUs in one transaction; answers the SKUs that are new, uncounted."""
     for one in wanted:
         if context.profile(one.account).name == MANUAL:
             raise CommandRefused(f"account {MANUAL} is no channel, it offers no listings")
     with context.open_work() as work:
-        fresh = _link(context, work, wanted)
+        fresh = link_all(context, work, wanted)
         work.commit()
     return fresh
 
@@ -111,128 +75,14 @@ def push(context: CommandContext, account: str, channel_listing_ids: Sequence[st
     return len(wanted)
 
 
-def read_all(session: DiscoverListings, *, on_page: Callable[[int], None]) -> list[ChannelListing]:
-    """Everything the account offers, page by page; outside any transaction.
-
-    `on_page` is told after each page how many listings came so far.
-    """
-    listings: list[ChannelListing] = []
-    cursor: str | None = None
-    seen: set[str] = set()
-    for _ in range(PAGES_MAX):
-        page = session.read_listings(cursor)
-        listings += page.listings
-        on_page(len(listings))
-        if len(listings) > LISTINGS_MAX:
-            raise CommandRefused(f"the channel offers more than {LISTINGS_MAX} listings")
-        if page.cursor is None:
-            return listings
-        if page.cursor in seen:
-            raise CommandRefused("the channel repeats a page of listings; try again later")
-        seen.add(page.cursor)
-        cursor = page.cursor
-    raise CommandRefused(f"the channel has more than {PAGES_MAX} pages of listings")
-
-
-def discover(
+def link_all(
     context: CommandContext,
-    account: str,
-    offered: Sequence[ChannelListing],
+    work: UnitOfWork,
+    wanted: Sequence[Link],
     *,
-    creates_skus: bool = False,
-) -> Discovered:
-    """Store what the account offers; link unambiguous exact SKU matches, name the rest.
-
-    With `creates_skus`, a channel SKU nobody knows yet becomes a new, uncounted SKU.
-    """
-    context.profile(account)
-    with context.open_work() as work:
-        catalogue = _catalogue(work)
-        ids = [one.channel_listing_id for one in offered]
-        stored = work.listings.by_channel_ids(account, ids)
-        matcher = _Matcher(catalogue, offered, creates_skus=creates_skus)
-        links: list[Link] = []
-        unmatched: list[Unmatched] = []
-        kept = 0
-        for one in offered:
-            before = stored.get(one.channel_listing_id)
-            if before is not None and before.sku is not None:
-                kept += 1
-                continue
-            sku, reason = matcher.match(one)
-            links.append(
-                Link(
-                    account=account,
-                    channel_listing_id=one.channel_listing_id,
-                    channel_sku=one.channel_sku,
-                    sku=sku,
-                )
-            )
-            if sku is None:
-                suggestions = matcher.suggest(one)
-                unmatched.append(Unmatched(listing=one, reason=reason, suggestions=suggestions))
-        _link(context, work, links)
-        held = {
-            one.channel_listing_id: one.channel_pool
-            for one in offered
-            if one.channel_pool is not None
-        }
-        pools.record(work, account, held, at=context.clock.now())
-        work.commit()
-    linked = tuple(one for one in links if one.sku is not None)
-    return Discovered(
-        found=len(offered),
-        linked=linked,
-        kept=kept,
-        unmatched=tuple(unmatched),
-        warnings=tuple(one for one in offered if one.warning),
-    )
-
-
-class _Matcher:
-    """Finds the SKU of a listing: exactly, or a guess for a person to judge."""
-
-    def __init__(
-        self, catalogue: Sequence[Sku], offered: Iterable[ChannelListing], *, creates_skus: bool
-    ) -> None:
-        self._known = set(catalogue)
-        self._catalogue = catalogue if len(catalogue) <= FUZZY_SKUS_MAX else ()
-        self._creates = creates_skus
-        self._fuzzy_left = FUZZY_LISTINGS_MAX
-        self._offers: dict[str, int] = {}
-        self._folded: dict[str, list[Sku]] = {}
-        for one in offered:
-            self._offers[one.channel_sku] = self._offers.get(one.channel_sku, 0) + 1
-        for sku in catalogue:
-            self._folded.setdefault(_fold(sku), []).append(sku)
-
-    def match(self, one: ChannelListing) -> tuple[Sku | None, str]:
-        """The SKU, or None and why there is none."""
-        if not one.is_stocked:
-            return None, "the channel does not count its stock"
-        try:
-            sku = parse_sku(one.channel_sku)
-        except InvalidValue:
-            return None, "it has no SKU at the channel"
-        if self._offers[one.channel_sku] > 1:
-            return None, f"{self._offers[one.channel_sku]} listings carry this SKU"
-        if sku in self._known or self._creates:
-            return sku, ""
-        return None, "nobody here knows this SKU"
-
-    def suggest(self, one: ChannelListing) -> tuple[Sku, ...]:
-        """SKUs it may be: the same but for case, blanks and signs; else the most alike."""
-        alike = self._folded.get(_fold(one.channel_sku), [])
-        if alike or not one.channel_sku or self._fuzzy_left <= 0:
-            return tuple(alike[:SUGGESTIONS_MAX])
-        self._fuzzy_left -= 1
-        close = difflib.get_close_matches(
-            one.channel_sku, self._catalogue, SUGGESTIONS_MAX, cutoff=0.75
-        )
-        return tuple(Sku(sku) for sku in close)
-
-
-def _link(context: CommandContext, work: UnitOfWork, wanted: Sequence[Link]) -> set[Sku]:
+    reasons: Mapping[str, str] | None = None,
+) -> set[Sku]:
+    """Store the pairs; `reasons` says of what was found just now why it is not linked."""
     skus = sorted({one.sku for one in wanted if one.sku is not None})
     fresh = set(skus) - work.stock.known(skus)
     work.stock.ensure(skus)
@@ -249,6 +99,9 @@ def _link(context: CommandContext, work: UnitOfWork, wanted: Sequence[Link]) -> 
             if listing.sku != (before.sku if before else None):
                 name = "listing.linked" if listing.sku else "listing.unlinked"
                 events.append(_event(context, name, listing))
+            elif reasons and channel_listing_id in reasons:
+                why = reasons[channel_listing_id]
+                events.append(_event(context, "listing.found", listing, reason=why))
         work.wake("normalise", account)
         work.wake("push_stock", account)
     work.listings.save(saved)
@@ -286,6 +139,7 @@ def _forced(listing: Listing, *, now: datetime) -> Listing:
         held_reason=None,
         refused_reason=None,
         refused_generation=None,
+        retry_at=None,
         stale_count=0,
     )
 
@@ -304,17 +158,3 @@ def _event(context: CommandContext, name: str, listing: Listing, *, reason: str 
         account=listing.account,
         detail=detail,
     )
-
-
-def _catalogue(work: UnitOfWork) -> list[Sku]:
-    skus: list[Sku] = []
-    for _ in range(LISTINGS_MAX // SKUS_PER_PAGE):
-        page = work.stock.page_of_skus(after=skus[-1] if skus else None, limit=SKUS_PER_PAGE)
-        skus += page
-        if len(page) < SKUS_PER_PAGE:
-            break
-    return skus
-
-
-def _fold(text: str) -> str:
-    return _FOLDED.sub("", text.casefold())

@@ -40,14 +40,15 @@ _ANSWERS = {"": False, "no": False, "yes": True}
 
 _OUT = (
     *("account", "channel_order_id", "order_id", "channel_order_number", "state", "placed_at"),
-    *("ship_by", "currency", "total", "line_id", "channel_sku", "sku", "title"),
+    *("ship_by", "currency", "total", "tax", "tax_remitted", "import_tax_number"),
+    *("line_id", "channel_sku", "sku", "title"),
     *("quantity_ordered", "quantity_cancelled", "quantity_reserved", "quantity_short"),
     *("quantity_shipped", "quantity_returned", "unit_price"),
 )
 _OUT_REVEALED = (
     *("buyer_name", "buyer_email", "buyer_phone"),
     *("recipient_name", "recipient_company", "recipient_email", "recipient_phone"),
-    *("address", "city", "region", "postal_code", "country"),
+    *("address", "city", "region", "postal_code", "country", "buyer_note", "erased_at"),
 )
 
 

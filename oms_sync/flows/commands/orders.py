@@ -1,8 +1,13 @@
-"""Orders under an operator's hand: hold, release, read again; and the log of who saw a buyer."""
+"""Orders under an operator's hand: hold, release, read again; and the log of who saw a buyer.
 
-from collections.abc import Iterable, Sequence
+Releasing takes the operator's own hold off; where there is none, it says no to a buyer who asks to
+cancel.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from oms_sync.domain.cancel_requests import decline, requested_lines
 from oms_sync.domain.events import Event
 from oms_sync.domain.order import Hold, OrderState
 from oms_sync.domain.write_back import WriteKind
@@ -13,12 +18,16 @@ from oms_sync.flows.manual import MANUAL
 from oms_sync.flows.records import CANCELLING, MANUAL_HOLD, StoredOrder
 
 _OVER = (OrderState.CLOSED, OrderState.CANCELLED)
+_RELEASED, _DECLINED = "order.released", "order.cancellation_declined"
+_ASKED = (
+    "the buyer asks to cancel it: oms-sync orders cancel, or say no and ship it: oms-sync orders "
+    "release --reason"
+)
 _REMEDIES = {
     "unmapped_sku": "a line's listing is not linked; link it: oms-sync listings link",
     "unmapped_code": "a code is in no mapping table; add it to your overlay of the tables",
     "gone_at_channel": "the channel has no such order any more; look there, then refetch it",
     CANCELLING: "it is being cancelled at the channel; oms-sync orders show says how far it is",
-    "channel:cancellation_requested": "the buyer asks to cancel it: oms-sync orders cancel",
     "incomplete": "parts could not be read yet; the hub reads the order again by itself",
 }
 
@@ -29,6 +38,10 @@ class Released:
 
     state: OrderState
     remaining: tuple[str, ...]
+    #: it was a buyer's request to cancel that was answered with no
+    is_declined: bool = False
+    #: and the channel will be told so
+    is_told: bool = False
 
 
 def hold(context: CommandContext, order_id: str, *, reason: str) -> None:
@@ -52,22 +65,37 @@ def hold(context: CommandContext, order_id: str, *, reason: str) -> None:
 
 
 def release(context: CommandContext, order_id: str, *, reason: str = "") -> Released:
-    """Take an operator's hold off; refuses where only other holds stand, and says how these go."""
+    """Take an operator's hold off; where there is none, say no to a buyer who asks to cancel.
+
+    That needs a reason. Refuses where only other holds stand, and says how these go.
+    """
     with context.open_work() as work:
         order = _present(work.orders.lock([order_id]), order_id)
-        others = tuple(one for one in order.holds if one.code != MANUAL_HOLD)
-        if len(others) == len(order.holds):
+        codes, is_told = [one.code for one in order.holds], False
+        if MANUAL_HOLD in codes:
+            changed = _without(order, lambda one: one.code == MANUAL_HOLD)
+            tell_channel(context, work, order, kind=WriteKind.RELEASE)
+            event = _RELEASED
+        elif reason and _may_decline(order):
+            changed = _without(order, _is_request)
+            changed = replace(changed, declined=decline(order.known))
+            is_told = tell_channel(context, work, order, kind=WriteKind.DECLINE)
+            event = _DECLINED
+        else:
             raise CommandRefused(
-                "; ".join(_remedy(one) for one in others)
+                "; ".join(_remedy(one) for one in order.holds)
                 or f"the order is not held, it is {order.state}"
             )
-        changed = replace(with_holds(order, others), is_reserve_due=True)
         work.orders.save([changed])
-        tell_channel(context, work, order, kind=WriteKind.RELEASE)
-        work.timeline.add([_event(context, "order.released", order, reason=reason)])
+        work.timeline.add([_event(context, event, order, reason=reason)])
         work.wake("reserve", order.known.ref.account)
         work.commit()
-    return Released(state=changed.state, remaining=tuple(_remedy(one) for one in others))
+    return Released(
+        state=changed.state,
+        remaining=tuple(_remedy(one) for one in changed.holds),
+        is_declined=event == _DECLINED,
+        is_told=is_told,
+    )
 
 
 def refetch(context: CommandContext, names: Sequence[str]) -> int:
@@ -120,9 +148,26 @@ def _present(orders: dict[str, StoredOrder], order_id: str) -> StoredOrder:
     return order
 
 
+def _without(order: StoredOrder, is_gone: Callable[[Hold], bool]) -> StoredOrder:
+    holds = tuple(one for one in order.holds if not is_gone(one))
+    return replace(with_holds(order, holds), is_reserve_due=True)
+
+
+def _is_request(hold: Hold) -> bool:
+    return requested_lines([hold.code]) is not None
+
+
+def _may_decline(order: StoredOrder) -> bool:
+    """True while a buyer's request stands that nobody is granting at this moment."""
+    is_being_cancelled = any(one.code == CANCELLING for one in order.holds)
+    return any(map(_is_request, order.holds)) and not is_being_cancelled
+
+
 def _remedy(hold: Hold) -> str:
     if hold.code == MANUAL_HOLD:
         return f"manual, by {hold.actor}"
+    if _is_request(hold):
+        return f"{hold.code}: {_ASKED}"
     remedy = _REMEDIES.get(hold.code, "the channel holds it; it goes when the channel lets go")
     return f"{hold.code}: {remedy}"
 

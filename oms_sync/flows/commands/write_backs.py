@@ -21,6 +21,13 @@ from oms_sync.domain.write_back import (
 )
 from oms_sync.flows.cancelling import Ask, begin, open_units
 from oms_sync.flows.commands.context import CommandContext, CommandRefused
+from oms_sync.flows.commands.wishes import (
+    check_live,
+    locked_order,
+    named_units,
+    new_write,
+    store_wish,
+)
 from oms_sync.flows.manual import MANUAL
 from oms_sync.flows.ports import UnitOfWork
 from oms_sync.flows.records import StoredOrder, counts_of
@@ -59,8 +66,8 @@ class Refund:
 def cancel(context: CommandContext, order_id: str, wanted: Cancellation) -> WriteBack:
     """Have units cancelled at the channel; until it shows them they neither ship nor go free."""
     with context.open_work() as work:
-        order = _locked(work, order_id)
-        _check_live(context, order, Capability.CANCEL_ORDERS)
+        order = locked_order(work, order_id)
+        check_live(context, order, Capability.CANCEL_ORDERS)
         if order.state in _OVER:
             raise CommandRefused(f"the order is {order.state}, there is nothing to cancel")
         if order.known.facts.fulfilled_by == "channel":
@@ -68,9 +75,10 @@ def cancel(context: CommandContext, order_id: str, wanted: Cancellation) -> Writ
         if _has_open(work, order, WriteKind.CANCEL):
             raise CommandRefused("a cancellation of this order is under way: see orders show")
         possible = open_units(order)
-        units = _named(order, wanted.lines, possible) if wanted.lines else possible
+        units = named_units(order, wanted.lines, possible) if wanted.lines else possible
         if not units:
             raise CommandRefused("no unit of it is known to be open yet: oms-sync orders refetch")
+        _check_reason(context, order, wanted.reason)
         manifest = context.manifest_of(order.known.ref.account)
         if units != possible and not manifest.cancels_lines:
             raise CommandRefused("this channel cancels only whole orders; leave --line out")
@@ -84,7 +92,7 @@ def cancel(context: CommandContext, order_id: str, wanted: Cancellation) -> Writ
         )
         held, write = begin(order, units, ask)
         work.orders.save([held])
-        _ask(context, work, write, "order.cancellation_asked")
+        store_wish(context, work, write, "order.cancellation_asked")
         work.commit()
     return write
 
@@ -92,10 +100,10 @@ def cancel(context: CommandContext, order_id: str, wanted: Cancellation) -> Writ
 def refund(context: CommandContext, order_id: str, wanted: Refund) -> WriteBack:
     """Have money sent back by the channel: never more than was paid and has not gone back."""
     with context.open_work() as work:
-        order = _locked(work, order_id)
-        _check_live(context, order, Capability.REFUND_ORDERS)
-        total = order.known.facts.total
-        if total is None or order.known.facts.state is OrderState.PENDING:
+        order = locked_order(work, order_id)
+        check_live(context, order, Capability.REFUND_ORDERS)
+        facts = order.known.facts
+        if facts.total is None or facts.state is OrderState.PENDING:
             raise CommandRefused("the order is not paid yet, there is nothing to give back")
         earlier = [
             one
@@ -104,10 +112,11 @@ def refund(context: CommandContext, order_id: str, wanted: Refund) -> WriteBack:
         ]
         if any(one.state.is_open and not one.channel_refund_id for one in earlier):
             raise CommandRefused("a refund of this order is under way: see orders show")
-        left = refundable(total, [one.wish.amount for one in earlier if one.wish.amount])
+        left = refundable(facts, [one.wish.amount for one in earlier if one.wish.amount])
+        assert left is not None, "the total is known"
         wish = _refund_wish(order, wanted, left)
-        write = _write(context, order, WriteKind.REFUND, wish)
-        _ask(context, work, write, "order.refund_asked")
+        write = new_write(context, order, WriteKind.REFUND, wish)
+        store_wish(context, work, write, "order.refund_asked")
         work.commit()
     return write
 
@@ -119,7 +128,7 @@ def correct(context: CommandContext, shipment_id: str, packages: Sequence[Packag
         found = work.shipments.get([shipment_id]).get(shipment_id)
         if found is None:
             raise CommandRefused(f"there is no shipment {shipment_id!r}; see orders show")
-        order = _locked(work, found.order_id)
+        order = locked_order(work, found.order_id)
         push = work.shipments.lock([shipment_id])[shipment_id]
         corrected = replace(push.shipment, packages=tuple(packages))
         if corrected.packages == push.shipment.packages:
@@ -143,42 +152,36 @@ def correct(context: CommandContext, shipment_id: str, packages: Sequence[Packag
 
 def tell_channel(
     context: CommandContext, work: UnitOfWork, order: StoredOrder, *, kind: WriteKind
-) -> None:
-    """Hold or release the order at its channel, too, where that can be; the newest wish counts."""
+) -> bool:
+    """Hold, release or decline at the channel, too, where that can be; the newest wish counts."""
     account = order.known.ref.account
-    can = Capability.HOLD_ORDERS in context.manifest_of(account).capabilities
+    manifest = context.manifest_of(account)
+    can = Capability.HOLD_ORDERS in manifest.capabilities
+    if kind is WriteKind.DECLINE:
+        can = Capability.CANCEL_ORDERS in manifest.capabilities and manifest.declines_cancellations
     if not can or context.profile(account).mode != "live":
-        return
+        return False
+    alike = _HOLDS if kind in _HOLDS else (kind,)
     for one in work.write_backs.of_orders([order.order_id]):
-        if one.kind in _HOLDS and one.state.is_open:
+        if one.kind in alike and one.state.is_open:
             present = work.write_backs.lock(one.write_id)
             work.write_backs.save([superseded(present)] if present else [])
-    work.write_backs.add(_write(context, order, kind, Wish()))
+    work.write_backs.add(new_write(context, order, kind, Wish()))
     work.wake("write_back", account)
+    return True
 
 
-def _locked(work: UnitOfWork, order_id: str) -> StoredOrder:
-    order = work.orders.lock([order_id]).get(order_id)
-    if order is None:
-        raise CommandRefused(f"there is no order {order_id!r}")
-    if order.merged_into is not None:
-        raise CommandRefused(f"order {order_id} was merged into {order.merged_into}; name that one")
-    return order
-
-
-def _check_live(context: CommandContext, order: StoredOrder, capability: Capability) -> None:
-    account = order.known.ref.account
-    profile = context.profile(account)
-    if profile.connector == MANUAL:
-        raise CommandRefused("the order came from a file, no channel has to be told of it")
-    if profile.mode != "live":
+def _check_reason(context: CommandContext, order: StoredOrder, reason: WriteReason) -> None:
+    """Refuses a reason the channel would be told as another one: that can cost the seller."""
+    words = context.cancel_words_of(order.known.ref.account)
+    if words is None:
+        return
+    if order.known.facts.state is not OrderState.PENDING:
+        words -= {"payment"}  # it is paid
+    if reason not in words:
         raise CommandRefused(
-            f"account {account} is in shadow mode, nothing is written to its channel; set "
-            "mode: live in the configuration, or do it at the channel"
-        )
-    if capability not in context.manifest_of(account).capabilities:
-        raise CommandRefused(
-            f"the connector {profile.connector} cannot do this ({capability}); do it at the channel"
+            f"the channel has no word for the reason {reason!r}, and what it would be told instead "
+            f"may count against you: say --reason, one of {', '.join(sorted(words))}"
         )
 
 
@@ -191,41 +194,12 @@ def _has_open(work: UnitOfWork, order: StoredOrder, kind: WriteKind) -> bool:
     return any(one.kind is kind and one.state.is_open for one in writes)
 
 
-def _named(
-    order: StoredOrder, lines: Mapping[str, int], possible: Mapping[str, int]
-) -> dict[str, int]:
-    """Units by channel line id, of the lines called so, in the order's own sequence."""
-    wanted: dict[str, int] = {}
-    for name, units in lines.items():
-        left = units
-        for line_id in _lines_called(order, name):
-            part = min(left, possible.get(line_id, 0) - wanted.get(line_id, 0))
-            if part > 0:
-                wanted[line_id] = wanted.get(line_id, 0) + part
-                left -= part
-        if left or units <= 0:
-            raise CommandRefused(f"{name}: {units - left} units are possible, not {units}")
-    return wanted
-
-
-def _lines_called(order: StoredOrder, name: str) -> list[str]:
-    found = [
-        line.channel_line_id
-        for line, known in zip(order.lines, order.known.lines, strict=True)
-        if name in (line.sku, line.line_id, line.channel_line_id, known.line.channel_sku)
-    ]
-    if not found:
-        known_skus = ", ".join(sorted({line.sku or line.channel_line_id for line in order.lines}))
-        raise CommandRefused(f"the order has no line {name!r}; its lines: {known_skus}")
-    return found
-
-
 def _refund_wish(order: StoredOrder, wanted: Refund, left: Money) -> Wish:
     ordered = {
         line.channel_line_id: count.ordered
         for line, count in zip(order.lines, counts_of(order), strict=True)
     }
-    units = _named(order, wanted.lines, ordered)
+    units = named_units(order, wanted.lines, ordered)
     shipping = _typed(wanted.shipping, left.currency, "--shipping")
     typed = _typed(wanted.amount, left.currency, "--amount")
     prices = _prices(order, units)
@@ -293,43 +267,6 @@ def _typed(text: str | None, currency: str, name: str) -> Money | None:
     return amount
 
 
-def _write(context: CommandContext, order: StoredOrder, kind: WriteKind, wish: Wish) -> WriteBack:
-    now = context.clock.now()
-    return WriteBack(
-        write_id=context.ids.new(),
-        order_id=order.order_id,
-        account=order.known.ref.account,
-        kind=kind,
-        wish=wish,
-        asked_at=now,
-        actor=context.actor,
-        next_at=now,
-    )
-
-
-def _ask(context: CommandContext, work: UnitOfWork, write: WriteBack, event: str) -> None:
-    work.write_backs.add(write)
-    amount = write.wish.amount
-    detail = {
-        "units": sum(write.wish.lines.values()) or None,
-        "amount": f"{amount.text()} {amount.currency}" if amount else None,
-        "reason": write.wish.reason,
-    }
-    work.timeline.add(
-        [
-            Event(
-                name=event,
-                at=write.asked_at,
-                actor=context.actor,
-                order_id=write.order_id,
-                account=write.account,
-                detail={name: value for name, value in detail.items() if value is not None},
-            )
-        ]
-    )
-    work.wake("write_back", write.account)
-
-
 def _correct_at_channel(
     context: CommandContext,
     work: UnitOfWork,
@@ -337,14 +274,20 @@ def _correct_at_channel(
     corrected: Shipment,
     before: tuple[Package, ...],
 ) -> None:
-    _check_live(context, order, Capability.CORRECT_TRACKING)
+    check_live(context, order, Capability.CORRECT_TRACKING)
+    manifest = context.manifest_of(order.known.ref.account)
+    if manifest.keeps_package_count and len(corrected.packages) != len(before):
+        raise CommandRefused(
+            f"the channel was told of {len(before)} packages, and adds none and takes none away: "
+            f"give {len(before)}, not {len(corrected.packages)}, or change it at the channel"
+        )
     for one in work.write_backs.of_orders([order.order_id]):
         if one.wish.shipment_id == corrected.shipment_id and one.state.is_open:
             raise CommandRefused("a correction of this shipment is under way: see orders show")
     wish = Wish(
         shipment_id=corrected.shipment_id, packages=corrected.packages, packages_before=before
     )
-    work.write_backs.add(_write(context, order, WriteKind.CORRECT, wish))
+    work.write_backs.add(new_write(context, order, WriteKind.CORRECT, wish))
     work.wake("write_back", order.known.ref.account)
 
 

@@ -10,12 +10,14 @@ from typing import Any
 
 from sqlalchemy import bindparam, func, select
 
+from oms_sync.domain.listing import Listing
 from oms_sync.domain.stock import MovementKind, StockLevel, available_to_sell, channel_quantity
 from oms_sync.domain.values import Explained, Sku, Term
 from oms_sync.flows.records import AccountProfile
 from oms_sync.storage.columns import Instant, among
 from oms_sync.storage.connections import Transaction
 from oms_sync.storage.errors import NotFound
+from oms_sync.storage.listing_rows import LISTING_COLUMNS, read_listing
 from oms_sync.storage.policies import profiles_at
 from oms_sync.storage.reports.shapes import Json, when
 from oms_sync.storage.reports.stock import check_known
@@ -111,6 +113,11 @@ _LISTING = (
     .order_by(listing_policies.c.listing_id)
     .limit(1)
 )
+_OFFERS = (
+    select(*LISTING_COLUMNS)
+    .where(listings.c.sku == bindparam("sku"), listings.c.account == bindparam("account"))
+    .order_by(listings.c.channel_listing_id)
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,15 +149,15 @@ def explained(
     counted = [level for level in levels if level.is_counted]
     if not counted:
         uncounted = Term(name="uncounted", amount=0, cause="nobody has counted it: no quantity")
-        return _shown(Explained(value=0, terms=(uncounted,)), moment.at)
+        return _shown(Explained(value=0, terms=(uncounted,)), moment)
     if account is None:
-        return _shown(_caused(available_to_sell(counted), moment, {}), moment.at)
+        return _shown(_caused(available_to_sell(counted), moment, {}), moment)
     row = transaction.row(_LISTING, moment.asked_until(account=account))
     buffer, buffer_cause = _policy(row, "buffer", profile.buffer, account)
     cap, cap_cause = _policy(row, "cap", profile.cap, account)
     value = channel_quantity(counted, buffer=buffer or 0, cap=cap)
     causes = {"channel_buffer": buffer_cause, "channel_cap": f"min with cap {cap}, {cap_cause}"}
-    return _shown(_caused(value, moment, causes), moment.at)
+    return _shown(_caused(value, moment, causes), moment) | _offers(moment, account)
 
 
 def _profile(moment: _Moment, account: str) -> AccountProfile:
@@ -262,10 +269,39 @@ def _named(holders: Sequence[tuple[str, int]]) -> str:
     return f"{len(holders)} order{'s' if len(holders) > 1 else ''}: {named}{more}"
 
 
-def _shown(value: Explained, at: datetime) -> Json:
+def _offers(moment: _Moment, account: str) -> Json:
+    """What the listings show now, and why that is not simply the number; of the past nothing."""
+    asked = moment.asked(account=account)
+    rows = () if moment.is_past else moment.transaction.rows(_OFFERS, asked)
+    return {
+        "listings": [
+            {
+                "channel_listing_id": one.channel_listing_id,
+                "state": str(one.state),
+                "shows": one.shown,
+                "why": _why(one),
+            }
+            for one in map(read_listing, rows)
+        ]
+    }
+
+
+def _why(listing: Listing) -> str:
+    reason, rise_at = listing.reason or "", listing.rises.at
+    if reason and listing.retry_at is not None:
+        reason += f"; tried again from {when(listing.retry_at)}"
+    units = (listing.desired or 0) - (listing.due or 0)
+    if rise_at is None or units <= 0:
+        return reason
+    waits = f"{units} more wait for the orders placed until {when(rise_at)}"
+    return f"{waits}; {reason}" if reason else waits
+
+
+def _shown(value: Explained, moment: _Moment) -> Json:
     return {
         "value": value.value,
-        "at": when(at),
+        "at": when(moment.at),
+        "listings": [],
         "terms": [
             {"name": term.name, "amount": term.amount, "cause": term.cause} for term in value.terms
         ],

@@ -10,6 +10,7 @@ from sqlalchemy import bindparam, select
 from sqlalchemy import text as sql
 
 from oms_sync.domain.balance import balance
+from oms_sync.domain.cancel_requests import is_declined
 from oms_sync.domain.order import KnownLine, KnownOrder, LineCounts
 from oms_sync.domain.write_back import WriteBack
 from oms_sync.flows.records import ShipmentPush, StoredLine, StoredOrder, counts_of
@@ -146,6 +147,7 @@ def _order(order: StoredOrder, pushes: Iterable[ShipmentPush], *, is_revealed: b
         "channel_order_number": facts.channel_order_number,
         "aliases": [name for name in order.names if name != known.ref.channel_order_id],
         "merged_into": order.merged_into,
+        "erased_at": when(order.erased_at),
         "state": str(order.state),
         "channel_status": facts.channel_status,
         "holds": [
@@ -157,6 +159,7 @@ def _order(order: StoredOrder, pushes: Iterable[ShipmentPush], *, is_revealed: b
             }
             for hold in order.holds
         ],
+        "cancellation_declined": _is_declined(order),
         "placed_at": when(order.placed_at),
         "updated_at": when(known.version.at),
         "ship_by": when(facts.ship_by),
@@ -164,10 +167,12 @@ def _order(order: StoredOrder, pushes: Iterable[ShipmentPush], *, is_revealed: b
         "total": amount(facts.total),
         "shipping": amount(facts.shipping),
         "tax": amount(facts.tax),
+        "tax_remitted": amount(facts.tax_remitted),
         "discount": amount(facts.discount),
         **_money(known),
         "fulfilled_by": facts.fulfilled_by,
         "shipping_service": facts.shipping_service,
+        "import_tax_number": facts.import_tax_number,
         "channel_programmes": list(facts.channel_programmes or ()),
         "test": bool(facts.is_test),
         "lines": [_line(*parts) for parts in lines],
@@ -175,7 +180,14 @@ def _order(order: StoredOrder, pushes: Iterable[ShipmentPush], *, is_revealed: b
     }
     if is_revealed:
         shown |= {"buyer": person(facts.buyer), "recipient": person(facts.recipient)}
+        shown["buyer_note"] = facts.buyer_note
     return shown
+
+
+def _is_declined(order: StoredOrder) -> bool:
+    """True while the buyer asks to cancel and was told no."""
+    reasons = order.known.facts.channel_holds or ()
+    return any(is_declined(order.declined, order.known, f"channel:{one}") for one in reasons)
 
 
 def _money(known: KnownOrder) -> Json:

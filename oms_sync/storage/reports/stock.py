@@ -9,7 +9,7 @@ from oms_sync.domain.stock import StockLevel, available_to_sell
 from oms_sync.domain.values import Sku
 from oms_sync.storage.connections import Transaction
 from oms_sync.storage.errors import NotFound
-from oms_sync.storage.listings import LISTING_COLUMNS, read_listing
+from oms_sync.storage.listing_rows import LISTING_COLUMNS, read_listing
 from oms_sync.storage.reports.shapes import Json, when
 from oms_sync.storage.stock import LEVEL_COLUMNS, read_level
 from oms_sync.storage.tables.listings import listings
@@ -122,7 +122,9 @@ def _listing(one: Listing) -> Json:
         "expected": one.expected,
         "confirmed_at": when(one.confirmed_at),
         "state": str(one.state),
-        "reason": one.held_reason or (one.refused_reason if one.is_refused else None),
+        "reason": one.reason,
+        "waits_for_orders_until": when(one.rises.at),
+        "retry_at": when(one.retry_at),
         "buffer": one.buffer,
         "cap": one.cap,
         "channel_pool": one.channel_pool,

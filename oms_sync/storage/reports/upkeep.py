@@ -8,13 +8,15 @@ from sqlalchemy import select
 from oms_sync.storage.connections import Transaction
 from oms_sync.storage.reports.shapes import Json, when
 from oms_sync.storage.tables.hub import feeds
-from oms_sync.storage.tables.upkeep import alarms, gaps, subscriptions
+from oms_sync.storage.tables.upkeep import alarms, discoveries, gaps, identities, subscriptions
 
 GAPS_MAX = 1_000
 _ALARMS = select(alarms).order_by(alarms.c.since)
 _GAPS = select(gaps).order_by(gaps.c.since.desc()).limit(GAPS_MAX)
 _SUBSCRIPTIONS = select(subscriptions).order_by(subscriptions.c.kind)
 _FEEDS = select(feeds).order_by(feeds.c.feed)
+_IDENTITIES = select(identities)
+_DISCOVERIES = select(discoveries)
 
 
 def upkeep_rows(transaction: Transaction) -> dict[str, Json]:
@@ -29,12 +31,25 @@ def upkeep_rows(transaction: Transaction) -> dict[str, Json]:
         for row in transaction.rows(query):
             listed: Any = found[row.account][name]
             listed.append(shape(row))
+    for row in transaction.rows(_IDENTITIES):
+        found[row.account]["channel_account"] = row.channel_account
+        found[row.account]["channel_account_id"] = row.channel_account_id
+    for row in transaction.rows(_DISCOVERIES):
+        found[row.account]["discovered_at"] = when(row.done_at)
     return found
 
 
 def nothing_known() -> Json:
     """Of an account nothing was heard of yet."""
-    return {"alarms": [], "gaps": [], "subscriptions": [], "reading": []}
+    return {
+        "channel_account": None,
+        "channel_account_id": None,
+        "discovered_at": None,
+        "alarms": [],
+        "gaps": [],
+        "subscriptions": [],
+        "reading": [],
+    }
 
 
 def _alarm(row: Any) -> Json:

@@ -6,6 +6,8 @@ from sqlalchemy import text as sql
 from oms_sync.storage.columns import Instant, RowNumber
 from oms_sync.storage.tables.base import METADATA
 
+_ERASE_WANTED = sql("erase_wanted_at IS NOT NULL")
+
 #: what the hub remembers of each account
 accounts = Table(
     "accounts",
@@ -90,13 +92,21 @@ hub_facts = Table(
     Column("value", Text, nullable=False),
 )
 
-#: people's data keys, wrapped by the key ring; an erased subject has none
+#: people's data keys, wrapped by the key ring; an erased subject has no row
 subjects = Table(
     "subjects",
     METADATA,
     Column("subject_id", Text, primary_key=True),
     Column("account", Text, nullable=False),
-    Column("data_key", LargeBinary),
+    Column("data_key", LargeBinary, nullable=False),
+    #: the buyer asked to be forgotten then
+    Column("erase_wanted_at", Instant),
+    Index(
+        "ix_subjects_erase_wanted",
+        "account",
+        sqlite_where=_ERASE_WANTED,
+        postgresql_where=_ERASE_WANTED,
+    ),
 )
 
 #: append-only events

@@ -9,6 +9,8 @@ from oms_sync.storage.tables.base import METADATA
 _HINT_WAITS = sql("state = 'new' AND source = 'webhook'")
 _CLOSED = sql("state IN ('dead', 'dropped')")
 _WAITS = sql("state = 'new'")
+_HAS_BYTES = sql("data_key IS NOT NULL")
+_HAS_OLD_BYTES = sql("data_key IS NOT NULL AND state IN ('done', 'dropped')")
 
 #: every message that came in, encrypted, and what became of it
 inbox_messages = Table(
@@ -18,6 +20,7 @@ inbox_messages = Table(
     Column("account", Text, nullable=False),
     Column("topic", Text, nullable=False),
     Column("source", Text, nullable=False),
+    #: of a hint, once it was worked off: the order it named
     Column("channel_order_id", Text),
     Column("received_at", Instant, nullable=False),
     Column("dedupe_key", Text, nullable=False),
@@ -27,7 +30,8 @@ inbox_messages = Table(
     Column("attempts", BigInteger, nullable=False),
     Column("order_id", Text),
     Column("subject_id", Text),
-    #: the message's own data key, wrapped by the key ring; destroyed by erasure
+    #: the message's own data key, wrapped by the key ring; destroyed by erasure, and with it the
+    #: sealed bytes, which are empty then
     Column("data_key", LargeBinary),
     Column("sealed", LargeBinary, nullable=False),
     CheckConstraint("state IN ('new', 'done', 'dead', 'dropped')", name="state"),
@@ -67,6 +71,20 @@ inbox_messages = Table(
         "subject_id",
         sqlite_where=sql("subject_id IS NOT NULL"),
         postgresql_where=sql("subject_id IS NOT NULL"),
+    ),
+    Index(
+        "ix_inbox_messages_order",
+        "account",
+        "channel_order_id",
+        sqlite_where=_HAS_BYTES,
+        postgresql_where=_HAS_BYTES,
+    ),
+    Index(
+        "ix_inbox_messages_old_bytes",
+        "account",
+        "received_at",
+        sqlite_where=_HAS_OLD_BYTES,
+        postgresql_where=_HAS_OLD_BYTES,
     ),
 )
 

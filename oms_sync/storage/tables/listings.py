@@ -11,6 +11,8 @@ _STALE_SQLITE = sql("is_stale = 1")  # as SQLite, without booleans, is asked
 _WANTS_PUSH = sql("push_delta IS NOT NULL")
 _LOOKED = sql("look_quantity IS NOT NULL")
 _IN_FLIGHT = sql("flight_push_id IS NOT NULL")
+_RISING = sql("rise_at IS NOT NULL")
+_RETRIED = sql("retry_at IS NOT NULL")
 _OPEN = sql("settled_at IS NULL")
 
 #: our SKUs offered through accounts
@@ -26,6 +28,11 @@ listings = Table(
     Column("cap", BigInteger),
     Column("desired", BigInteger),
     Column("generation", BigInteger, nullable=False),
+    #: growths of desired that wait for orders: what the first is up to, and the moments
+    Column("rise_quantity", BigInteger),
+    Column("rise_at", Instant),
+    Column("last_rise_at", Instant),
+    Column("ready", BigInteger, nullable=False),
     Column("sent", BigInteger),
     Column("confirmed", BigInteger),
     Column("confirmed_at", Instant),
@@ -50,6 +57,10 @@ listings = Table(
     Column("held_reason", Text),
     Column("refused_reason", Text),
     Column("refused_generation", BigInteger),
+    #: not sent again before this, unless desired changes
+    Column("retry_at", Instant),
+    #: what the channel says is wrong with it
+    Column("problem", Text),
     #: what the channel itself holds and ships, and when it said so
     Column("channel_pool", BigInteger),
     Column("channel_pool_at", Instant),
@@ -70,6 +81,8 @@ listings = Table(
         postgresql_where=_WANTS_PUSH,
     ),
     Index("ix_listings_looked", "account", sqlite_where=_LOOKED, postgresql_where=_LOOKED),
+    Index("ix_listings_rising", "account", sqlite_where=_RISING, postgresql_where=_RISING),
+    Index("ix_listings_retried", "account", sqlite_where=_RETRIED, postgresql_where=_RETRIED),
     Index("ix_listings_in_flight", "account", sqlite_where=_IN_FLIGHT, postgresql_where=_IN_FLIGHT),
 )
 

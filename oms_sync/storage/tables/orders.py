@@ -22,8 +22,13 @@ _DUE_SQLITE = sql("is_reserve_due = 1")  # as SQLite, without booleans, is asked
 _SHORT = sql("quantity_short > 0")
 _UNMAPPED = sql("sku IS NULL")
 _UNTOLD = sql("state IN ('waiting', 'sent')")
+_REFUSED = sql("state = 'refused'")
+_SHIP_DUE = sql("ship_due_at IS NOT NULL AND state IN ('open', 'held')")
+_PENDING = sql("state = 'pending'")
+_UNFINISHED = sql("state IN ('pending', 'open', 'held')")
 _ALIVE = sql("merged_into IS NULL")
 _MERGED = sql("merged_into IS NOT NULL")
+_TO_ERASE = sql("erased_at IS NULL AND state IN ('closed', 'cancelled')")
 _PORTABLE = sql("portable_in IS NOT NULL")
 
 #: canonical orders; `facts` holds no personal data, `personal` is encrypted for its subject
@@ -37,7 +42,12 @@ orders = Table(
     Column("state", Text, nullable=False),
     Column("placed_at", Instant, nullable=False),
     Column("ship_by", Instant),
+    #: the channel itself shows units open that have to be shipped from here; and until when
+    Column("is_waited_for", Boolean, nullable=False),
+    Column("ship_due_at", Instant),
     Column("imported_at", Instant, nullable=False),
+    #: when it was last read again for its age alone; until then, when it came in
+    Column("checked_at", Instant, nullable=False),
     #: the channel's own time of the newest sight
     Column("updated_at", Instant, nullable=False),
     Column("seen_at", Instant, nullable=False),
@@ -51,6 +61,10 @@ orders = Table(
     Column("personal", LargeBinary),
     #: the order that has all lines of this one now; it has this one's ids, too
     Column("merged_into", Text, ForeignKey("orders.order_id")),
+    #: the buyer's request to cancel that somebody here said no to
+    Column("declined", Text),
+    #: when its personal data was destroyed; none is stored with it any more
+    Column("erased_at", Instant),
     Index(
         "uq_orders_account_channel_order_id",
         "account",
@@ -69,7 +83,35 @@ orders = Table(
     Index("ix_orders_placed_at", "placed_at"),
     Index("ix_orders_account_imported_at", "account", "imported_at"),
     Index("ix_orders_state_ship_by", "state", "ship_by"),
+    Index(
+        "ix_orders_ship_due",
+        "account",
+        "ship_due_at",
+        sqlite_where=_SHIP_DUE,
+        postgresql_where=_SHIP_DUE,
+    ),
+    Index(
+        "ix_orders_pending",
+        "account",
+        "placed_at",
+        sqlite_where=_PENDING,
+        postgresql_where=_PENDING,
+    ),
+    Index(
+        "ix_orders_unfinished",
+        "account",
+        "checked_at",
+        sqlite_where=_UNFINISHED,
+        postgresql_where=_UNFINISHED,
+    ),
     Index("ix_orders_subject_id", "subject_id"),
+    Index(
+        "ix_orders_to_erase",
+        "account",
+        "updated_at",
+        sqlite_where=_TO_ERASE,
+        postgresql_where=_TO_ERASE,
+    ),
     Index("ix_orders_merged_into", "merged_into", sqlite_where=_MERGED, postgresql_where=_MERGED),
 )
 
@@ -172,5 +214,8 @@ shipment_pushes = Table(
         "next_at",
         sqlite_where=_UNTOLD,
         postgresql_where=_UNTOLD,
+    ),
+    Index(
+        "ix_shipment_pushes_refused", "account", sqlite_where=_REFUSED, postgresql_where=_REFUSED
     ),
 )

@@ -1,4 +1,4 @@
-"""Tables of accounts' health: subscriptions, standing alarms, lost stretches, asked consents."""
+"""Tables of accounts' health: who they are, subscriptions, standing alarms, lost stretches."""
 
 from sqlalchemy import Boolean, Column, Table, Text, UniqueConstraint
 
@@ -47,4 +47,24 @@ consents = Table(
     Column("account", Text, primary_key=True),
     Column("state", Text, nullable=False),
     Column("asked_at", Instant, nullable=False),
+)
+
+#: whose shop each account's credentials opened when they were first accepted
+identities = Table(
+    "identities",
+    METADATA,
+    Column("account", Text, primary_key=True),
+    Column("channel_account_id", Text, nullable=False),
+    Column("channel_account", Text, nullable=False),
+    Column("kept_at", Instant, nullable=False),
+)
+
+#: when each account's listings were last looked through, and since when that is wanted
+discoveries = Table(
+    "discoveries",
+    METADATA,
+    Column("account", Text, primary_key=True),
+    Column("asked_at", Instant),
+    Column("tried_at", Instant),
+    Column("done_at", Instant),
 )

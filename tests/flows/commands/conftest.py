@@ -164,11 +164,11 @@ class Bench:
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
+def bench(made_sqlite_url: str, tmp_path: Path) -> Iterator[Bench]:
     clock, ids = StandingClock(), CountingIds()
     create_key_file(tmp_path / "test.key")
     storage = open_storage(
-        f"sqlite:///{tmp_path / 'hub.db'}",
+        made_sqlite_url,
         keys=load_key_ring(tmp_path / "test.key"),
         clock=clock,
         ids=ids,

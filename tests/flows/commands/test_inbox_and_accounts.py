@@ -1,10 +1,17 @@
 """Messages worked off again or dropped; accounts paused, resumed, previewed."""
 
+from dataclasses import replace
+from datetime import UTC, datetime
+
 import pytest
 
 from oms_sync.flows.commands import accounts, inbox
 from oms_sync.flows.commands.context import CommandRefused
+from oms_sync.flows.identity import OtherAccount, recognise
 from oms_sync.flows.records import MessageSource, NewMessage
+from oms_sync.sdk import AccountCheck
+
+NOW = datetime(2026, 5, 1, tzinfo=UTC)
 
 
 def bury_one(bench, body=b"{}"):
@@ -125,3 +132,27 @@ def test_a_preview_says_how_far_it_agrees(changes, percent, would_change, units_
     assert (stands["percent"], stands["would_change"]) == (percent, would_change)
     assert stands["units_off"] == units_off
     assert stands["compared"] == stands["agreeing"] + stands["would_change"]
+
+
+def shop(number):
+    return AccountCheck(
+        channel_account=f"Shop {number}", channel_account_id=number, channel_time=NOW
+    )
+
+
+@pytest.mark.proves("I-39")
+def test_an_account_is_made_another_shop_by_name_and_runs_again(bench):
+    accounts.adopt(bench.context, "shop-a", shop("1"))
+    with bench.storage.open_work() as work:
+        work.accounts.put(replace(work.accounts.get("shop-a"), health="needs_reauth", reason="x"))
+        work.commit()
+    with pytest.raises(CommandRefused, match="is Shop 1 already"):
+        accounts.adopt(bench.context, "shop-a", shop("1"))
+    bench.wakes.clear()
+    accounts.adopt(bench.context, "shop-a", shop("2"))
+    assert (record(bench).health, record(bench).reason) == ("ok", "")
+    assert ("tend", "shop-a") in bench.wakes
+    with bench.storage.open_work() as work:
+        assert work.upkeep.identity("shop-a").channel_account == "Shop 2"
+    with pytest.raises(OtherAccount, match="open Shop 1"):
+        recognise(bench.storage.open_work, "shop-a", shop("1"), clock=bench.clock)

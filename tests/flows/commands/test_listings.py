@@ -6,7 +6,7 @@ import pytest
 
 from oms_sync.domain.listing import want
 from oms_sync.domain.values import parse_sku
-from oms_sync.flows.commands import listings, stock
+from oms_sync.flows.commands import discovery, listings, stock
 from oms_sync.flows.commands.context import BadFile, CommandRefused
 from oms_sync.flows.commands.listing_files import export_listings, import_listings
 from oms_sync.sdk import ChannelListing, ListingPage
@@ -97,7 +97,7 @@ def offer(listing, sku, **more):
 def test_discovery_reads_every_page_an_empty_one_included():
     seen = []
     shop = Shop((offer("L1", "A"),), (), (offer("L2", "B"),))
-    assert len(listings.read_all(shop, on_page=seen.append)) == 2
+    assert len(discovery.read_all(shop, on_page=seen.append)) == 2
     assert seen == [1, 1, 2]
 
 
@@ -107,14 +107,14 @@ def test_discovery_stops_at_a_page_that_repeats():
             return ListingPage(listings=(), cursor="same")
 
     with pytest.raises(CommandRefused, match="repeats"):
-        listings.read_all(Loop(), on_page=lambda _: None)
+        discovery.read_all(Loop(), on_page=lambda _: None)
 
 
 def test_discovery_links_exact_matches_and_suggests_the_rest(bench):
     for sku in ("TEE", "MUG", "Big Box 9"):
         stock.set_count(bench.context, parse_sku(sku), location="main", units=1, reason="count")
     listings.link(bench.context, [pair("L0", MUG)])
-    found = listings.discover(
+    found = discovery.discover(
         bench.context,
         "shop-a",
         [
@@ -144,7 +144,7 @@ def test_discovery_links_exact_matches_and_suggests_the_rest(bench):
 
 
 def test_discovery_can_make_the_skus_it_finds(bench):
-    found = listings.discover(bench.context, "shop-a", [offer("L1", "NEW")], creates_skus=True)
+    found = discovery.discover(bench.context, "shop-a", [offer("L1", "NEW")], creates_skus=True)
     assert [one.sku for one in found.linked] == ["NEW"]
 
 

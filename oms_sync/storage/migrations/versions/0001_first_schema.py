@@ -66,6 +66,22 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("account", name=op.f("pk_consents")),
     )
     op.create_table(
+        "discoveries",
+        sa.Column("account", sa.Text(), nullable=False),
+        sa.Column("asked_at", sa.BigInteger(), nullable=True),
+        sa.Column("tried_at", sa.BigInteger(), nullable=True),
+        sa.Column("done_at", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("account", name=op.f("pk_discoveries")),
+    )
+    op.create_table(
+        "identities",
+        sa.Column("account", sa.Text(), nullable=False),
+        sa.Column("channel_account_id", sa.Text(), nullable=False),
+        sa.Column("channel_account", sa.Text(), nullable=False),
+        sa.Column("kept_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("account", name=op.f("pk_identities")),
+    )
+    op.create_table(
         "gaps",
         sa.Column(
             "gap",
@@ -147,6 +163,22 @@ def upgrade() -> None:
         unique=False,
     )
     op.create_index(
+        "ix_inbox_messages_order",
+        "inbox_messages",
+        ["account", "channel_order_id"],
+        unique=False,
+        sqlite_where=sa.text("data_key IS NOT NULL"),
+        postgresql_where=sa.text("data_key IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_inbox_messages_old_bytes",
+        "inbox_messages",
+        ["account", "received_at"],
+        unique=False,
+        sqlite_where=sa.text("data_key IS NOT NULL AND state IN ('done', 'dropped')"),
+        postgresql_where=sa.text("data_key IS NOT NULL AND state IN ('done', 'dropped')"),
+    )
+    op.create_index(
         "ix_inbox_messages_subject_id",
         "inbox_messages",
         ["subject_id"],
@@ -221,6 +253,10 @@ def upgrade() -> None:
         sa.Column("cap", sa.BigInteger(), nullable=True),
         sa.Column("desired", sa.BigInteger(), nullable=True),
         sa.Column("generation", sa.BigInteger(), nullable=False),
+        sa.Column("rise_quantity", sa.BigInteger(), nullable=True),
+        sa.Column("rise_at", sa.BigInteger(), nullable=True),
+        sa.Column("last_rise_at", sa.BigInteger(), nullable=True),
+        sa.Column("ready", sa.BigInteger(), nullable=False),
         sa.Column("sent", sa.BigInteger(), nullable=True),
         sa.Column("confirmed", sa.BigInteger(), nullable=True),
         sa.Column("confirmed_at", sa.BigInteger(), nullable=True),
@@ -245,6 +281,8 @@ def upgrade() -> None:
         sa.Column("held_reason", sa.Text(), nullable=True),
         sa.Column("refused_reason", sa.Text(), nullable=True),
         sa.Column("refused_generation", sa.BigInteger(), nullable=True),
+        sa.Column("retry_at", sa.BigInteger(), nullable=True),
+        sa.Column("problem", sa.Text(), nullable=True),
         sa.Column("channel_pool", sa.BigInteger(), nullable=True),
         sa.Column("channel_pool_at", sa.BigInteger(), nullable=True),
         sa.Column("is_stale", sa.Boolean(), nullable=False),
@@ -276,6 +314,22 @@ def upgrade() -> None:
         sqlite_where=sa.text("look_quantity IS NOT NULL"),
         postgresql_where=sa.text("look_quantity IS NOT NULL"),
     )
+    op.create_index(
+        "ix_listings_retried",
+        "listings",
+        ["account"],
+        unique=False,
+        sqlite_where=sa.text("retry_at IS NOT NULL"),
+        postgresql_where=sa.text("retry_at IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_listings_rising",
+        "listings",
+        ["account"],
+        unique=False,
+        sqlite_where=sa.text("rise_at IS NOT NULL"),
+        postgresql_where=sa.text("rise_at IS NOT NULL"),
+    )
     op.create_index("ix_listings_sku", "listings", ["sku"], unique=False)
     op.create_index(
         "ix_listings_stale",
@@ -302,7 +356,10 @@ def upgrade() -> None:
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("placed_at", sa.BigInteger(), nullable=False),
         sa.Column("ship_by", sa.BigInteger(), nullable=True),
+        sa.Column("is_waited_for", sa.Boolean(), nullable=False),
+        sa.Column("ship_due_at", sa.BigInteger(), nullable=True),
         sa.Column("imported_at", sa.BigInteger(), nullable=False),
+        sa.Column("checked_at", sa.BigInteger(), nullable=False),
         sa.Column("updated_at", sa.BigInteger(), nullable=False),
         sa.Column("seen_at", sa.BigInteger(), nullable=False),
         sa.Column("currency", sa.Text(), nullable=True),
@@ -314,6 +371,8 @@ def upgrade() -> None:
         sa.Column("subject_id", sa.Text(), nullable=True),
         sa.Column("personal", sa.LargeBinary(), nullable=True),
         sa.Column("merged_into", sa.Text(), nullable=True),
+        sa.Column("declined", sa.Text(), nullable=True),
+        sa.Column("erased_at", sa.BigInteger(), nullable=True),
         sa.ForeignKeyConstraint(
             ["merged_into"], ["orders.order_id"], name=op.f("fk_orders_merged_into")
         ),
@@ -326,6 +385,14 @@ def upgrade() -> None:
         unique=True,
         sqlite_where=sa.text("merged_into IS NULL"),
         postgresql_where=sa.text("merged_into IS NULL"),
+    )
+    op.create_index(
+        "ix_orders_to_erase",
+        "orders",
+        ["account", "updated_at"],
+        unique=False,
+        sqlite_where=sa.text("erased_at IS NULL AND state IN ('closed', 'cancelled')"),
+        postgresql_where=sa.text("erased_at IS NULL AND state IN ('closed', 'cancelled')"),
     )
     op.create_index(
         "ix_orders_merged_into",
@@ -348,6 +415,30 @@ def upgrade() -> None:
         postgresql_where=sa.text("is_reserve_due"),
     )
     op.create_index("ix_orders_state_ship_by", "orders", ["state", "ship_by"], unique=False)
+    op.create_index(
+        "ix_orders_ship_due",
+        "orders",
+        ["account", "ship_due_at"],
+        unique=False,
+        sqlite_where=sa.text("ship_due_at IS NOT NULL AND state IN ('open', 'held')"),
+        postgresql_where=sa.text("ship_due_at IS NOT NULL AND state IN ('open', 'held')"),
+    )
+    op.create_index(
+        "ix_orders_pending",
+        "orders",
+        ["account", "placed_at"],
+        unique=False,
+        sqlite_where=sa.text("state = 'pending'"),
+        postgresql_where=sa.text("state = 'pending'"),
+    )
+    op.create_index(
+        "ix_orders_unfinished",
+        "orders",
+        ["account", "checked_at"],
+        unique=False,
+        sqlite_where=sa.text("state IN ('pending', 'open', 'held')"),
+        postgresql_where=sa.text("state IN ('pending', 'open', 'held')"),
+    )
     op.create_index("ix_orders_subject_id", "orders", ["subject_id"], unique=False)
     op.create_table(
         "rereads",
@@ -438,8 +529,17 @@ def upgrade() -> None:
         "subjects",
         sa.Column("subject_id", sa.Text(), nullable=False),
         sa.Column("account", sa.Text(), nullable=False),
-        sa.Column("data_key", sa.LargeBinary(), nullable=True),
+        sa.Column("data_key", sa.LargeBinary(), nullable=False),
+        sa.Column("erase_wanted_at", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("subject_id", name=op.f("pk_subjects")),
+    )
+    op.create_index(
+        "ix_subjects_erase_wanted",
+        "subjects",
+        ["account"],
+        unique=False,
+        sqlite_where=sa.text("erase_wanted_at IS NOT NULL"),
+        postgresql_where=sa.text("erase_wanted_at IS NOT NULL"),
     )
     op.create_table(
         "timeline",
@@ -621,6 +721,14 @@ def upgrade() -> None:
         sqlite_where=sa.text("state IN ('waiting', 'sent')"),
         postgresql_where=sa.text("state IN ('waiting', 'sent')"),
     )
+    op.create_index(
+        "ix_shipment_pushes_refused",
+        "shipment_pushes",
+        ["account"],
+        unique=False,
+        sqlite_where=sa.text("state = 'refused'"),
+        postgresql_where=sa.text("state = 'refused'"),
+    )
     op.create_table(
         "write_backs",
         sa.Column("write_id", sa.Text(), nullable=False),
@@ -790,7 +898,9 @@ def downgrade() -> None:
         "hub_facts",
         "feeds",
         "subscriptions",
+        "identities",
         "gaps",
+        "discoveries",
         "consents",
         "alarms",
         "accounts",
