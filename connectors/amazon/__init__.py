@@ -31,6 +31,7 @@ CONNECTOR = Connector(
         stock_batch_max=5000,
         stock_read_max=20,
         cancels_lines=True,
+        keeps_package_count=True,
         order_horizon_days=730,
     ),
     settings="connectors.amazon.settings:AmazonSettings",

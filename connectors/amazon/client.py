@@ -114,6 +114,8 @@ class Client:
         settings = request.settings
         self._gate, self._clock, self._may_write = request.gate, request.clock, request.may_write
         self.seller_id: str = settings.seller_id
+        self.configured_ids: tuple[str, ...] = settings.marketplace_ids
+        #: those of them the seller sells in, as far as that is known
         self.marketplace_ids: list[str] = list(settings.marketplace_ids)
         endpoint = request.endpoint.rstrip("/") if request.endpoint else None
         self._host = urlsplit(endpoint).netloc if endpoint else None

@@ -1,50 +1,91 @@
 """Everything the seller offers, by report: a search ends after a thousand SKUs."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
 from connectors.amazon.client import Client
-from connectors.amazon.faults import Denied
+from connectors.amazon.faults import Denied, Refused
+from connectors.amazon.reports import decode, report_of, rows_of
 from oms_sync import sdk
 
 REPORT: Final = "GET_MERCHANT_LISTINGS_ALL_DATA"
-WAIT_SECONDS_MAX: Final = 600.0
-PAUSE_SECONDS: Final = 2.0
-PAUSE_SECONDS_MAX: Final = 30.0
 #: the column's names, its title in English first; Amazon may translate them
 COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
     "sku": ("seller-sku", "sku", "出品者sku"),
     "title": ("item-name", "商品名"),
     "fulfilment": ("fulfillment-channel", "fulfilment-channel", "フルフィルメント・チャンネル"),
+    "quantity": ("quantity", "数量"),
 }
 HELD: Final = "Amazon holds its stock: it is recorded and never written"
+#: of a SKU whose marketplaces show different quantities
+UNSHARED: Final = "its quantity differs by marketplace"
+_APART: Final = "one is written; if it stays so for a day, enter one account per marketplace"
 POOL_ROLE: Final = "Amazon Fulfillment"
 POOL_PAGES_MAX: Final = 2_000
 _NEEDED: Final = ("sku", "fulfilment")
-#: what a report is written in when it does not say and is no UTF-8
-_LEGACY: Final = {"A1VC38T7YXB528": "cp932"}
-_LEGACY_ELSEWHERE: Final = "cp1252"
 
 
 def read_listings(client: Client) -> sdk.ListingPage:
     """One page with every SKU of every marketplace; quantities are one per region."""
     found: dict[str, sdk.ChannelListing] = {}
+    shown: dict[str, dict[str, str]] = defaultdict(dict)
+    refused: dict[str, Exception] = {}
     for marketplace_id in client.marketplace_ids:
-        body = _report(client, marketplace_id)
-        for row in _rows(decode(body, marketplace_id)):
+        try:
+            body = report_of(client, REPORT, marketplace_id, "listings")
+        except (Denied, Refused) as error:
+            refused[marketplace_id] = error  # it must not cost the others their listings
+            continue
+        for row in rows_of(decode(body, marketplace_id), COLUMNS, _NEEDED, "listings"):
+            if not row["sku"]:
+                continue  # there is nothing to link
             listing = _listing(row)
             known = found.get(listing.channel_sku)
             if known is None or known.is_stocked:  # who may not be written stays so
                 found[listing.channel_sku] = listing
-    return sdk.ListingPage(listings=tuple(_with_pool(client, found)), cursor=None)
+            if row.get("quantity", "").isdecimal():
+                shown[listing.channel_sku][marketplace_id] = row["quantity"]
+    if refused and not found:
+        raise next(iter(refused.values()))
+    told = {sku: _compared(one, shown[sku]) for sku, one in found.items()}
+    listings = tuple(_with_pool(client, _with_refusals(told, refused)))
+    return sdk.ListingPage(listings=listings, cursor=None)
+
+
+def unshared(page: sdk.ListingPage) -> str:
+    """What an operator should know of SKUs whose quantity is not one in the region."""
+    skus = [one.channel_sku for one in page.listings if UNSHARED in one.warning]
+    if not skus:
+        return ""
+    return f"the quantity of {len(skus)} SKUs, such as {skus[0]}, differs by marketplace: {_APART}"
+
+
+def _compared(listing: sdk.ChannelListing, quantities: Mapping[str, str]) -> sdk.ChannelListing:
+    """Say where marketplaces show different quantities: then they do not share their stock."""
+    if not listing.is_stocked or len(set(quantities.values())) < 2:  # noqa: PLR2004
+        return listing
+    told = ", ".join(f"{place}: {units}" for place, units in quantities.items())
+    return replace(listing, warning=f"{UNSHARED} ({told}): {_APART}")
+
+
+def _with_refusals(
+    found: dict[str, sdk.ChannelListing], refused: Mapping[str, Exception]
+) -> dict[str, sdk.ChannelListing]:
+    """Say on the first listing whose listings are not among them: a page has no other place."""
+    if not refused:
+        return found
+    told = "; ".join(f"the listings of {one} are not read: {why}" for one, why in refused.items())
+    sku, first = next(iter(found.items()))
+    return found | {sku: replace(first, warning="; ".join(filter(None, (first.warning, told))))}
 
 
 def _with_pool(
     client: Client, found: Mapping[str, sdk.ChannelListing]
 ) -> Iterator[sdk.ChannelListing]:
     """Amazon's own pool is another than the seller's: shown beside it, and never written."""
-    held = {sku for sku, listing in found.items() if listing.warning == HELD}
+    held = {sku for sku, listing in found.items() if listing.warning.startswith(HELD)}
     pool: Mapping[str, int] = {}
     note = ""
     try:
@@ -83,70 +124,6 @@ def read_pool(client: Client) -> dict[str, int]:
             return pool
         token = {"nextToken": following}
     raise sdk.ChannelDown("the summaries of FBA inventory do not end")
-
-
-def decode(body: bytes, marketplace_id: str) -> str:
-    """The report's text; the SDK would read UTF-8 as Latin-1."""
-    try:
-        return body.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        encoding = _LEGACY.get(marketplace_id, _LEGACY_ELSEWHERE)
-    try:
-        return body.decode(encoding)
-    except UnicodeDecodeError as error:
-        raise sdk.BadPayload(f"the report is neither UTF-8 nor {encoding}") from error
-
-
-def _report(client: Client, marketplace_id: str) -> bytes:
-    asked = client.run(
-        "createReport",
-        reportType=REPORT,
-        marketplaceIds=[marketplace_id],
-        priority=sdk.Priority.BULK,
-    )
-    report_id, waited, pause = str(asked.fields["reportId"]), 0.0, PAUSE_SECONDS
-    while waited < WAIT_SECONDS_MAX:
-        report = client.run("getReport", report_id, priority=sdk.Priority.BULK).fields
-        status = report["processingStatus"]
-        if status == "CANCELLED":  # so Amazon says that there is nothing to report
-            return b""
-        if status == "FATAL":
-            raise sdk.ChannelDown(f"Amazon cannot make the report of listings ({report_id})")
-        if status == "DONE":
-            document_id = report.get("reportDocumentId")
-            if not document_id:
-                raise sdk.ChannelDown(f"report {report_id} is done and names no document")
-            return client.document_of(
-                "getReportDocument", str(document_id), priority=sdk.Priority.BULK
-            )
-        client.wait(pause)
-        waited, pause = waited + pause, min(pause * 2, PAUSE_SECONDS_MAX)
-    raise sdk.RetryLater(
-        f"Amazon has not made the report of listings within {WAIT_SECONDS_MAX:.0f} s: run it again"
-    )
-
-
-def _rows(text: str) -> list[dict[str, str]]:
-    """The rows under our names of the columns; a title nobody knows is said, never guessed."""
-    if not text.strip():
-        return []
-    # Quotes are letters here, and a cell ends at the next tab or line whatever it holds.
-    first, *lines = text.replace("\r\n", "\n").split("\n")
-    titles = [title.strip().lower() for title in first.split("\t")]
-    places = {
-        name: titles.index(alias)
-        for name, aliases in COLUMNS.items()
-        for alias in aliases
-        if alias in titles
-    }
-    missing = [name for name in _NEEDED if name not in places]
-    if missing:
-        raise sdk.BadPayload(
-            f"the report of listings has no column for {', '.join(missing)}, only {titles[:40]}"
-        )
-    rows = (dict(enumerate(line.split("\t"))) for line in lines)
-    named = [{name: row.get(place, "").strip() for name, place in places.items()} for row in rows]
-    return [row for row in named if row["sku"]]  # without one there is nothing to link
 
 
 def _listing(row: Mapping[str, Any]) -> sdk.ChannelListing:

@@ -4,22 +4,23 @@ Lists are asked for what the stock decision needs and name nobody; who an order 
 id, for orders the seller ships, once they may be shipped.
 """
 
-import base64
-import hashlib
 import json
-import re
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any, Final
 
+from connectors.amazon import cursors
+from connectors.amazon.account import PROBED_SECONDS, Places
 from connectors.amazon.client import Answer, Client
+from connectors.amazon.cursors import SHIPPABLE, Cursor, stamp
 from connectors.amazon.faults import Denied, NotFound, Refused
 from connectors.amazon.orders_v0 import INCLUDED as OLDER
 from connectors.amazon.orders_v0 import OlderOrders
+from connectors.amazon.reports import ORDER_ID, OrdersReport
 from oms_sync import sdk
-from oms_sync.sdk.strict_json import moment, read_json
+from oms_sync.sdk.strict_json import moment
 
 #: what the stock decision needs; without FULFILLMENT an order has no status
 DECISION: Final = ("FULFILLMENT", "CANCELLATION")
@@ -27,7 +28,7 @@ DECISION: Final = ("FULFILLMENT", "CANCELLATION")
 DETAILS: Final = ("PROCEEDS", "RECIPIENT", "BUYER")
 #: what comparing needs; who bought is nobody's business there
 COMPARED: Final = (*DECISION, "PROCEEDS")
-SHIPPABLE: Final = ("UNSHIPPED", "PARTIALLY_SHIPPED")
+_ISOLATED: Final = (sdk.OrderFeed.CHANGES, sdk.OrderFeed.SWEEP)
 OPEN_STATUSES: Final = ("PENDING_AVAILABILITY", "PENDING", *SHIPPABLE)
 PAGE_ORDERS: Final = 100
 #: checksums a cursor carries; a longer circle than these show is not noticed
@@ -36,6 +37,8 @@ SEEN_MAX: Final = 2_000
 RESTARTS_MAX: Final = 5
 GIVEN_UP_SECONDS: Final = 900.0
 TOKEN_LIFE_SECONDS: Final = 23 * 3600.0
+#: a marketplace asked anew is read from where it was left out, and no further back than this
+LEFT_OUT: Final = timedelta(days=7)
 #: the channel refuses an upper bound closer to now
 BOUND_SECONDS: Final = 120.0
 BOUND_MARGIN_SECONDS: Final = 2.0
@@ -44,36 +47,8 @@ WAITING_MAX: Final = 1_000
 DONE_MAX: Final = 5_000
 #: marks a session remembers besides those of its cursors
 KNOWN_MAX: Final = 10_000
-MARK_BYTES: Final = 6
 #: parts of an order that name people, and where they stand
 PEOPLE: Final = {"BUYER": "buyer", "RECIPIENT": "recipient"}
-_LISTS: Final = ("seen", "waiting", "done", "fresh")
-_ID: Final = re.compile(r"[A-Z0-9]{3}-\d{7}-\d{7}", re.ASCII)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cursor:
-    """How far a feed is read; times are texts in the channel's clock."""
-
-    #: everything changed up to here was read by a complete pass
-    watermark: str | None = None
-    #: the running pass: its window, its page token and when that was issued (our clock)
-    after: str | None = None
-    before: str | None = None
-    token: str | None = None
-    issued_at: str | None = None
-    #: the upper bound the channel says it used
-    echoed: str | None = None
-    #: checksums of tokens and pages of the pass, so that a circle is noticed
-    seen: tuple[int, ...] = ()
-    restarts: int = 0
-    #: orders whose details are still to be read
-    waiting: tuple[str, ...] = ()
-    #: marks of orders read in full: those the last pass showed, and this one so far
-    done: tuple[str, ...] = ()
-    fresh: tuple[str, ...] = ()
-    #: the list is read to its end; only details are missing
-    is_listed: bool = False
 
 
 class OrderReader:
@@ -82,6 +57,10 @@ class OrderReader:
     def __init__(self, client: Client, request: sdk.OpenRequest) -> None:
         lag: float = request.settings.visibility_lag_seconds
         self._client, self._clock = client, request.clock
+        #: what lists leave out
+        self.report = OrdersReport(client, request)
+        #: where orders are asked for
+        self.places = Places(client, request.clock)
         self._lag, self._overlap = lag, timedelta(seconds=max(request.overlap_seconds, lag))
         #: a fuller page costs no more calls
         self.page_orders = PAGE_ORDERS
@@ -102,27 +81,32 @@ class OrderReader:
 
     def page(self, feed: sdk.OrderFeed, cursor: str | None, since: datetime) -> sdk.OrderPage:
         """The next page of `feed`."""
-        place = _read_cursor(cursor)
+        place = cursors.read_cursor(cursor)
         self._note(*place.done, *place.fresh)
         listed: list[dict[str, Any]] = []
+        unlisted: tuple[str, ...] = ()
         priority = sdk.Priority.READ if feed is sdk.OrderFeed.CHANGES else sdk.Priority.BULK
         is_listing = not place.is_listed and len(place.waiting) < WAITING_MAX
         if is_listing:
-            if place.after is None:
-                place = self._begin(feed, place, since)
             try:
-                answer = self._search(feed, place, priority)
-            except Refused as error:
+                place, answer = self._list(feed, place, since, priority)
+            except (Refused, Denied) as error:
                 if place.token is None:
                     raise
                 return _page([], self._restart(place, str(error)), is_last=False)
-            listed = answer.fields["orders"]
+            listed, is_first = answer.fields["orders"], place.token is None
             place = self._advance(place, answer)
+            if feed is sdk.OrderFeed.SWEEP:
+                unlisted = self._unlisted(place, listed, is_first=is_first)
         known = self._known
         withheld = self.withheld
-        due = {each["orderId"]: _mark(each, withheld) for each in listed if _wants_details(each)}
+        due = {
+            each["orderId"]: cursors.mark_of(each, withheld)
+            for each in listed
+            if cursors.wants_details(each)
+        }
         waiting = dict.fromkeys(
-            (*place.waiting, *(one for one, mark in due.items() if mark not in known))
+            (*place.waiting, *(one for one, mark in due.items() if mark not in known), *unlisted)
         )
         found = self._details(list(waiting), is_all=not is_listing)
         full = {one: read for one, read in found.items() if read is not None}
@@ -132,8 +116,15 @@ class OrderReader:
         fresh |= dict.fromkeys(mark for _, mark in full.values())
         left = tuple(one for one in waiting if one not in found)
         place = replace(place, waiting=left, fresh=tuple(fresh)[-DONE_MAX:])
-        place, is_last = _finish(feed, place)
+        place, is_last = cursors.finish(feed, place)
         return _page(raws, place, is_last=is_last)
+
+    def _unlisted(
+        self, place: Cursor, listed: Sequence[Mapping[str, Any]], *, is_first: bool
+    ) -> tuple[str, ...]:
+        """At the end of a sweep: orders the day's report names and no page of it showed."""
+        self.report.note((each["orderId"] for each in listed), is_first=is_first)
+        return self.report.unlisted(place, self.places.asked) if place.is_listed else ()
 
     def by_id(self, channel_order_ids: Sequence[str]) -> tuple[sdk.RawOrder, ...]:
         """The orders as they are now; unknown ids are gone."""
@@ -141,11 +132,12 @@ class OrderReader:
 
     def listed(self, since: datetime, until: datetime, cursor: str | None) -> sdk.OrderPage:
         """The next page of what was placed in [since, until), as far as lists show it already."""
-        place = _read_cursor(cursor)
+        place = cursors.read_cursor(cursor)
         included = tuple(part for part in COMPARED if part not in self.withheld)
+        self._check_all_places()
         query: dict[str, Any] = {
-            "createdAfter": _stamp(since),
-            "marketplaceIds": self._client.marketplace_ids,
+            "createdAfter": stamp(since),
+            "marketplaceIds": self.places.asked,
             "includedData": list(included),
             "maxResultsPerPage": self.page_orders,
         }
@@ -157,15 +149,8 @@ class OrderReader:
             query["createdBefore"] = place.before
         try:
             answer = self._asked(query, place, sdk.Priority.BULK)
-        except Denied:
-            if included == DECISION:
-                raise
-            self.withheld = (*self.withheld, "PROCEEDS")
-            return _page([], place, is_last=False)
-        except Refused as error:
-            if place.token is None:
-                raise
-            return _page([], self._restart(place, str(error)), is_last=False)
+        except (Denied, Refused) as error:
+            return self._not_listed(query, place, included, error)
         place = self._advance(place, answer)
         orders = [
             each for each in answer.fields["orders"] if since <= moment(each["createdTime"]) < until
@@ -173,12 +158,37 @@ class OrderReader:
         raws = [_raw(each, included) for each in orders]
         return _page(raws, place, is_last=place.is_listed)
 
+    def _not_listed(
+        self, query: Mapping[str, Any], place: Cursor, included: Sequence[str], error: Exception
+    ) -> sdk.OrderPage:
+        """Go on without a part, or from the beginning; else the refusal stands."""
+        if isinstance(error, Denied) and included != DECISION:
+            self.withheld = (*self.withheld, "PROCEEDS")
+            return _page([], place, is_last=False)
+        if place.token is not None:
+            return _page([], self._restart(place, str(error)), is_last=False)
+        if self.places.isolate(
+            lambda one: self._asked({**query, "marketplaceIds": [one]}, place, sdk.Priority.BULK)
+        ):
+            self._check_all_places()
+        raise error
+
+    def _check_all_places(self) -> None:
+        """A time is compared whole or not at all."""
+        refused = self.places.refused
+        if refused:
+            raise sdk.RateLimited(
+                f"Amazon refuses orders of {', '.join(refused)}: nothing can be compared until "
+                "that is mended",
+                retry_after_seconds=PROBED_SECONDS,
+            )
+
     def _until(self, until: datetime) -> str | None:
         """The upper bound to ask with; None where the channel shall set its own."""
         newest = self._newest()
         if until > newest and self._lag < BOUND_SECONDS:
             return None
-        return _stamp(min(until, newest))
+        return stamp(min(until, newest))
 
     def _newest(self) -> datetime:
         """The latest instant lists may be asked up to."""
@@ -187,7 +197,9 @@ class OrderReader:
     def shown(
         self, order_id: str, included: Sequence[str], *, priority: sdk.Priority
     ) -> dict[str, Any]:
-        """One order with the parts named; raises NotFound."""
+        """One order with the parts named, or all the older API knows; raises NotFound."""
+        if self._older is not None:
+            return self._older.get(order_id, priority)
         answer = self._client.run(
             "getOrder", order_id, includedData=list(included), priority=priority
         )
@@ -198,7 +210,7 @@ class OrderReader:
 
     def _one(self, order_id: str) -> sdk.RawOrder:
         try:
-            if _ID.fullmatch(order_id):
+            if ORDER_ID.fullmatch(order_id):
                 raw, mark = self._full(order_id, self.withheld, sdk.Priority.READ)
                 # Who asks by id asks again until it is stored.
                 self._note(mark)
@@ -219,7 +231,7 @@ class OrderReader:
         """
         if self._older is not None:
             order = self._older.get(order_id, priority)
-            return _raw(order, OLDER), _mark(order, withheld)
+            return _raw(order, OLDER), cursors.mark_of(order, withheld)
         included = (*DECISION, *(part for part in DETAILS if part not in withheld))
         try:
             order = self.shown(order_id, included, priority=priority)
@@ -229,12 +241,12 @@ class OrderReader:
                 raise sdk.Rejected(str(error)) from error
             return self._full(order_id, (*withheld, included[-1]), priority)
         self.withheld = withheld
-        if _wants_details(order):
+        if cursors.wants_details(order):
             for part in PEOPLE.keys() & set(included):
                 (self._absent.discard if order.get(PEOPLE[part]) else self._absent.add)(part)
         else:
             order = {name: value for name, value in order.items() if name not in PEOPLE.values()}
-        return _raw(order, included), _mark(order, withheld)
+        return _raw(order, included), cursors.mark_of(order, withheld)
 
     def _details(
         self, order_ids: Sequence[str], *, is_all: bool
@@ -258,18 +270,55 @@ class OrderReader:
 
     def _begin(self, feed: sdk.OrderFeed, place: Cursor, since: datetime) -> Cursor:
         after, before = since, None
-        if feed is sdk.OrderFeed.CHANGES and place.watermark is not None:
-            after = moment(place.watermark) - self._overlap
+        if feed is sdk.OrderFeed.CHANGES:
+            after, place = self._where(place, since)
         if self._lag >= BOUND_SECONDS:
             # With less the channel sets the bound itself, and says which.
             before = self._newest()
             after = min(after, before)
-        return replace(place, after=_stamp(after), before=_stamp(before) if before else None)
+        return replace(place, after=stamp(after), before=stamp(before) if before else None)
 
-    def _search(self, feed: sdk.OrderFeed, place: Cursor, priority: sdk.Priority) -> Answer:
+    def _where(self, place: Cursor, since: datetime) -> tuple[datetime, Cursor]:
+        """Where the changes begin; of a marketplace asked anew, where it was left out."""
+        asked, mark = self.places.asked, place.watermark or stamp(since + self._overlap)
+        oldest = self._client.now() - LEFT_OUT
+        back = (moment(told) for one, told in place.left_out.items() if one in asked)
+        begins = (max(told, oldest) for told in back)
+        left_out = {one: place.left_out.get(one, mark) for one in self._out()}
+        after = min([moment(mark), *begins]) - self._overlap
+        return after, replace(place, left_out=left_out)
+
+    def _out(self) -> list[str]:
+        asked = self.places.asked
+        return [one for one in self._client.configured_ids if one not in asked]
+
+    def _list(
+        self, feed: sdk.OrderFeed, place: Cursor, since: datetime, priority: sdk.Priority
+    ) -> tuple[Cursor, Answer]:
+        """The next page of the pass, which begins here where none is under way."""
+        if place.after is None:
+            place = self._begin(feed, place, since)
+        try:
+            return place, self._search(feed, place, priority)
+        except (Refused, Denied):
+            # What is read once, at first connect, is read whole or not at all.
+            if place.token or feed not in _ISOLATED:
+                raise
+            if not self.places.isolate(lambda one: self._search(feed, place, priority, [one])):
+                raise
+        place = self._begin(feed, replace(place, after=None, before=None), since)
+        return place, self._search(feed, place, priority)
+
+    def _search(
+        self,
+        feed: sdk.OrderFeed,
+        place: Cursor,
+        priority: sdk.Priority,
+        marketplace_ids: Sequence[str] = (),
+    ) -> Answer:
         query: dict[str, Any] = {
             "lastUpdatedAfter": place.after,
-            "marketplaceIds": self._client.marketplace_ids,
+            "marketplaceIds": list(marketplace_ids) or self.places.asked,
             "includedData": list(DECISION),
             "maxResultsPerPage": self.page_orders,
         }
@@ -283,7 +332,7 @@ class OrderReader:
         if place.token:
             if self._age(place) > timedelta(seconds=TOKEN_LIFE_SECONDS):
                 raise Refused("the page token is a day old")
-            query["paginationToken"] = place.token
+            query = {**query, "paginationToken": place.token}
         if self._older is not None:
             return self._older.search(query, priority)
         return self._client.run("searchOrders", priority=priority, **query)
@@ -319,7 +368,10 @@ class OrderReader:
             if self._age(place) < timedelta(seconds=GIVEN_UP_SECONDS):
                 raise sdk.ChannelDown(f"reading orders from {place.after} gets nowhere: {reason}")
             restarts = 1
-        return replace(place, token=None, issued_at=None, seen=(), restarts=restarts)
+        mark = place.watermark or place.after
+        left_out = {one: mark for one in self._out() if mark} | dict(place.left_out)
+        begun = replace(place, token=None, issued_at=None, seen=(), restarts=restarts)
+        return replace(begun, left_out=left_out)
 
     def _age(self, place: Cursor) -> timedelta:
         """How long ago the page token was issued."""
@@ -327,35 +379,8 @@ class OrderReader:
         return now - datetime.fromisoformat(place.issued_at or now.isoformat())
 
 
-def _wants_details(order: Mapping[str, Any]) -> bool:
-    fulfilment = order.get("fulfillment")
-    return (
-        isinstance(fulfilment, dict)  # one order of another shape must not cost the page
-        and fulfilment.get("fulfilledBy") == "MERCHANT"
-        and fulfilment.get("fulfillmentStatus") in SHIPPABLE
-    )
-
-
-def _mark(order: Mapping[str, Any], withheld: Sequence[str]) -> str:
-    """Short for an order as it was at one time of change, and for how much of it was read."""
-    is_whole = _wants_details(order)
-    words = f"{order['orderId']} {order.get('lastUpdatedTime')} {is_whole} {withheld}".encode()
-    digest = hashlib.blake2b(words, digest_size=MARK_BYTES).digest()
-    return base64.b64encode(digest).decode()
-
-
-def _finish(feed: sdk.OrderFeed, place: Cursor) -> tuple[Cursor, bool]:
-    """End the pass where the list is read; other feeds than CHANGES end with their details."""
-    is_endless = feed is sdk.OrderFeed.CHANGES
-    if not place.is_listed or (place.waiting and not is_endless):
-        return place, False
-    # The channel's own bound is where the next pass begins; unsaid, it begins where this one did.
-    mark = place.echoed or place.watermark
-    return Cursor(watermark=mark, waiting=place.waiting, done=place.fresh), True
-
-
 def _page(raws: Sequence[sdk.RawOrder], place: Cursor, *, is_last: bool) -> sdk.OrderPage:
-    return sdk.OrderPage(orders=tuple(raws), cursor=_write_cursor(place), is_last=is_last)
+    return sdk.OrderPage(orders=tuple(raws), cursor=cursors.write_cursor(place), is_last=is_last)
 
 
 def _raw(order: Mapping[str, Any], included: Sequence[str]) -> sdk.RawOrder:
@@ -363,22 +388,3 @@ def _raw(order: Mapping[str, Any], included: Sequence[str]) -> sdk.RawOrder:
     # Numbers with decimals are weights and measures; nobody here reads them: text keeps them.
     payload = json.dumps(envelope, ensure_ascii=False, separators=(",", ":"), default=str)
     return sdk.RawOrder(channel_order_id=order["orderId"], payload=payload.encode())
-
-
-def _stamp(instant: datetime) -> str:
-    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")  # cut off, never rounded up
-
-
-def _read_cursor(cursor: str | None) -> Cursor:
-    if cursor is None:
-        return Cursor()
-    try:
-        fields = read_json(cursor.encode())
-        lists = {name: tuple(fields[name]) for name in _LISTS if name in fields}
-        return Cursor(**{**fields, **lists})
-    except TypeError as error:
-        raise sdk.BadPayload(f"this is no cursor of ours: {cursor[:200]!r}") from error
-
-
-def _write_cursor(place: Cursor) -> str:
-    return json.dumps({name: value for name, value in asdict(place).items() if value})

@@ -74,7 +74,10 @@ class OlderOrders:
     def get(self, order_id: str, priority: sdk.Priority) -> dict[str, Any]:
         """What `getOrder` would answer."""
         answer = self._client.ask("getOrderV0", _ORDER, order_id, priority=priority)
-        return self._whole(answer.fields["payload"], priority)
+        order = answer.fields["payload"]
+        if order["AmazonOrderId"] != order_id:
+            raise sdk.BadPayload(f"Amazon answers another order than {order_id}")
+        return self._whole(order, priority)
 
     def _whole(self, order: Mapping[str, Any], priority: sdk.Priority) -> dict[str, Any]:
         lines: list[Mapping[str, Any]] = []
@@ -150,6 +153,11 @@ def _line(line: Mapping[str, Any], status: str) -> dict[str, Any]:
             "quantityUnfulfilled": 0 if status == "CANCELLED" else max(0, ordered - shipped),
         },
     }
+    if line.get("IsTransparency") is True:
+        made["programs"] = ["TRANSPARENCY"]
+    if line.get("IossNumber"):
+        customs = {"iossNumber": line["IossNumber"]}
+        made["fulfillment"]["shipping"] = {"internationalShipping": customs}
     price = line.get("ItemPrice")
     if price and ordered:
         product["price"] = {"unitPrice": _unit_price(price, ordered)}

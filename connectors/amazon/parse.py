@@ -15,6 +15,8 @@ from oms_sync.sdk.strict_json import moment, read_json
 Tables = Mapping[str, sdk.MappingTable]
 CANCELLATION_REQUESTED: Final = "cancellation_requested"
 PREORDER: Final = "preorder"
+#: an order of another shop that Amazon was to ship and cannot
+UNFULFILLABLE: Final = "unfulfillable"
 #: programmes with a tight window, which whoever ships has to see
 URGENT: Final = ("PRIME", "PREMIUM")
 #: placed, and nothing of it is paid or released
@@ -118,6 +120,9 @@ def _facts(
         fulfilled_by=_FULFILLED_BY.get(str(fulfilment.get("fulfilledBy"))),
         shipping_service=_look_up(tables, "services", fulfilment.get("fulfillmentServiceLevel")),
         channel_programmes=tuple(each for each in URGENT if each in (order.get("programs") or ())),
+        import_tax_number=_import_tax_number(order["orderItems"]),
+        # Part of it comes with the recipient alone: half of it must not replace the whole.
+        buyer_note=_note(order) if "RECIPIENT" in included else None,
         buyer=_buyer(order.get("buyer")),
         recipient=_recipient(recipient),
         channel_holds=_holds(order, status) if is_complete and "CANCELLATION" in included else None,
@@ -150,6 +155,8 @@ def _holds(order: Mapping[str, Any], status: str | None) -> tuple[str, ...]:
         if cancellation.get("cancellationRequest") is not None
         and not cancellation.get("cancellationExecution")
     ]
+    if status == "UNFULFILLABLE":
+        holds.add(UNFULFILLABLE)
     return tuple(sorted(holds | _requests(asked, len(cancellations))))
 
 
@@ -234,19 +241,47 @@ def _buyer(buyer: Mapping[str, Any] | None) -> sdk.Person | None:
 def _recipient(address: Mapping[str, Any] | None) -> sdk.Person | None:
     if not address:
         return None
-    lines = tuple(address[f"addressLine{n}"] for n in (1, 2, 3) if address.get(f"addressLine{n}"))
+    lines = [address[f"addressLine{n}"] for n in (1, 2, 3) if address.get(f"addressLine{n}")]
+    # A parcel goes nowhere without these where they are used: what has no place is a line.
+    areas = [(address.get("extendedFields") or {}).get("neighborhood")]
+    if address.get("city"):
+        areas.append(address.get("municipality"))
+    if address.get("stateOrRegion"):
+        areas.append(address.get("districtOrCounty"))
+    written = {*lines, address.get("city"), address.get("stateOrRegion")}
+    lines += dict.fromkeys(area for area in areas if area and area not in written)
     return sdk.Person(
         name=address.get("name"),
         company=address.get("companyName"),
         phone=address.get("phone"),
         address=sdk.Address(
-            lines=lines,
-            city=address.get("city") or address.get("municipality"),
-            region=address.get("stateOrRegion") or address.get("districtOrCounty"),
+            lines=tuple(lines),
+            city=address.get("city") or address.get("municipality") or None,
+            region=address.get("stateOrRegion") or address.get("districtOrCounty") or None,
             postal_code=address.get("postalCode"),
             country=address.get("countryCode"),
         ),
     )
+
+
+def _note(order: Mapping[str, Any]) -> str | None:
+    """What the buyer wrote to whoever packs or delivers."""
+    preference = (order.get("recipient") or {}).get("deliveryPreference") or {}
+    words = [preference.get("dropOffLocation"), preference.get("addressInstruction")]
+    for line in order["orderItems"]:
+        packing = (line.get("fulfillment") or {}).get("packing") or {}
+        words.append((packing.get("giftOption") or {}).get("giftMessage"))
+    return "\n".join(dict.fromkeys(filter(None, words))) or None
+
+
+def _import_tax_number(lines: Iterable[Mapping[str, Any]]) -> str | None:
+    """The IOSS number under which Amazon has paid the import tax."""
+    for line in lines:
+        shipping = (line.get("fulfillment") or {}).get("shipping") or {}
+        number = (shipping.get("internationalShipping") or {}).get("iossNumber")
+        if number:
+            return str(number)
+    return None
 
 
 # --- announced by ORDER_CHANGE -------------------------------------------------------------------

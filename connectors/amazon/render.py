@@ -32,6 +32,8 @@ OURS: Final = re.compile(rf"1\d{{{SHIPMENT_DIGITS + 1}}}", re.ASCII)
 #: an edit of the offer alone is taken under this type, whatever the product is
 _PRODUCT_TYPE: Final = "PRODUCT"
 CONFIRMABLE: Final = frozenset({"UNSHIPPED", "PARTIALLY_SHIPPED", "SHIPPED"})
+#: programmes whose labels tell Amazon of the shipment
+LABELLED: Final = frozenset({"FBM_SHIP_PLUS", "AMAZON_EASY_SHIP"})
 _NO_PATH: Final = frozenset({".", ".."})
 
 
@@ -183,7 +185,7 @@ def _check_confirmable(shipment: OutgoingShipment, order: Mapping[str, Any]) -> 
     reasons = {
         "Amazon ships this order itself": fulfilment.get("fulfilledBy") != "MERCHANT",
         f"the order is {status}: do not ship it": status not in CONFIRMABLE,
-        "Amazon confirms it with the label": "FBM_SHIP_PLUS" in (order.get("programs") or ()),
+        "Amazon confirms it with the label": bool(LABELLED & set(order.get("programs") or ())),
         "Amazon does not say where it was placed": not _marketplace(order),
         f"lines {coded} need Transparency codes: confirm it in Seller Central": bool(coded),
         "each package needs a tracking number": not numbers or not all(numbers),

@@ -3,12 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import Final
 
 from connectors.amazon import account
 from connectors.amazon.cancels import CancelDesk
 from connectors.amazon.client import Client
 from connectors.amazon.faults import Denied
-from connectors.amazon.listings import read_listings, read_pool
+from connectors.amazon.listings import read_listings, read_pool, unshared
 from connectors.amazon.orders import OrderReader
 from connectors.amazon.parse import parse_order
 from connectors.amazon.queue import Queue
@@ -19,6 +20,9 @@ from connectors.amazon.subscriptions import subscribe
 from connectors.amazon.writes import OrderFeeds
 from oms_sync import sdk
 from oms_sync.sdk.answers import understood
+
+#: what is stored beside the tokens: what discovery saw of quantities that are not one
+UNSHARED: Final = "unshared_quantities"
 
 
 def open_session(request: sdk.OpenRequest) -> "AmazonSession":
@@ -31,7 +35,7 @@ class AmazonSession:
 
     def __init__(self, request: sdk.OpenRequest, client: Client) -> None:
         settings = request.settings
-        self._client, self._tables = client, request.tables
+        self._client, self._tables, self._store = client, request.tables, request.tokens
         self._orders = OrderReader(client, request)
         self._stock = StockDesk(client, request)
         self._shipments = ShipmentDesk(client, self._orders, request)
@@ -56,10 +60,19 @@ class AmazonSession:
             withheld = self._orders.forget_withheld()
             if self._refunds.is_blind:
                 withheld = (*withheld, "REFUNDS")
+            if self._orders.report.is_refused:
+                withheld = (*withheld, "REPORTS")
             found = account.check(self._client, withheld, expires_at)
-        if self._is_older:
-            found = replace(found, warnings=(*found.warnings, account.OLDER))
-        return found
+        refused = (
+            f"orders of {one}: take it out of marketplace_ids, or mend this: {told}"
+            for one, told in self._orders.places.refused.items()
+        )
+        warnings = [self._store.load().get(UNSHARED, ""), account.OLDER if self._is_older else ""]
+        return replace(
+            found,
+            missing_permissions=(*found.missing_permissions, *refused),
+            warnings=(*found.warnings, *filter(None, warnings)),
+        )
 
     def read_orders(
         self, feed: sdk.OrderFeed, cursor: str | None, since: datetime
@@ -96,7 +109,10 @@ class AmazonSession:
 
     def read_listings(self, cursor: str | None) -> sdk.ListingPage:
         with understood("Amazon"):
-            return read_listings(self._client)
+            page = read_listings(self._client)
+        with self._store.locked():
+            self._store.save({**self._store.load(), UNSHARED: unshared(page)})
+        return page
 
     def read_pools(self) -> Mapping[str, int] | None:
         with understood("Amazon"):

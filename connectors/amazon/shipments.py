@@ -4,7 +4,9 @@ An answer of 204 proves nothing: the caller looks afterwards. A reference sent a
 package, so a repeated confirmation makes no second one.
 """
 
+import json
 import threading
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -13,12 +15,97 @@ from connectors.amazon.client import Client
 from connectors.amazon.faults import NotFound
 from connectors.amazon.orders import OrderReader
 from oms_sync import sdk
+from oms_sync.sdk.strict_json import read_json
 
 INCLUDED: Final = ("FULFILLMENT", "PACKAGES")
 #: an order looked at so shortly before it is confirmed need not be read again
 LOOK_SECONDS_MAX: Final = 30.0
 LOOKS_MAX: Final = 100
+#: what is stored beside the tokens: packages told while the older API is read
+TOLD: Final = "told_packages"
+TOLD_MAX: Final = 300
+#: units that left and were not told by us, where no packages show
+BY_OTHERS: Final = "units"
 _GONE: Final = "unable to find package"
+
+Package = Mapping[str, Any]
+
+
+class ToldPackages:
+    """Stands in for the packages of an order, of which the older API shows none.
+
+    It shows how many units of a line have left: a package we told counts as shown once as many
+    more have left as it holds, or nothing of its lines is left to ship.
+    """
+
+    def __init__(self, store: sdk.TokenStore) -> None:
+        self._store = store
+
+    def note(self, order: Mapping[str, Any], bodies: Sequence[Mapping[str, Any]]) -> None:
+        """Remember what is about to be told, and how many units had left by then."""
+        left, order_id = Counter(_progress(order)[0]), order["orderId"]
+        with self._store.locked():
+            stored = self._store.load()
+            told = _told(stored)
+            known = {each["packageReferenceId"]: each for each in told.pop(order_id, [])}
+            for detail in (body["packageDetail"] for body in bodies):
+                reference, lines = detail["packageReferenceId"], detail["orderItems"]
+                before = known.get(reference, {}).get("before") or dict(left)
+                known[reference] = {
+                    "packageReferenceId": reference,
+                    "trackingNumber": detail["trackingNumber"],
+                    "packageItems": lines,
+                    "before": before,
+                }
+                left.update(_units(lines))
+            told[order_id] = list(known.values())
+            newest = dict(list(told.items())[-TOLD_MAX:])
+            self._store.save({**stored, TOLD: json.dumps(newest)})
+
+    def shown(self, order: Mapping[str, Any]) -> list[Package]:
+        """The packages of ours that have left, and whatever else did."""
+        left, open_units = _progress(order)
+        found: list[Package] = []
+        used: Counter[str] = Counter()
+        for package in _told(self._store.load()).get(order["orderId"], []):
+            units, before = _units(package["packageItems"]), package["before"]
+            if all(
+                left[line] >= max(before.get(line, 0), used[line]) + count
+                or (left[line] >= count and not open_units[line])
+                for line, count in units.items()
+            ):
+                found.append(package)
+                used.update(units)
+        rest = [
+            {"orderItemId": line, "quantity": count - used[line]}
+            for line, count in left.items()
+            if count > used[line]
+        ]
+        if rest:
+            found.append({"packageReferenceId": BY_OTHERS, "packageItems": rest})
+        return found
+
+
+def _progress(order: Mapping[str, Any]) -> tuple[Counter[str], Counter[str]]:
+    """Units that left and units still to ship, by line."""
+    left: Counter[str] = Counter()
+    open_units: Counter[str] = Counter()
+    for line in order["orderItems"]:
+        left[line["orderItemId"]] = line["fulfillment"]["quantityFulfilled"]
+        open_units[line["orderItemId"]] = line["fulfillment"]["quantityUnfulfilled"]
+    return left, open_units
+
+
+def _units(lines: Sequence[Mapping[str, Any]]) -> Counter[str]:
+    found: Counter[str] = Counter()
+    for line in lines:
+        found[line["orderItemId"]] += line["quantity"]
+    return found
+
+
+def _told(stored: Mapping[str, str]) -> dict[str, list[dict[str, Any]]]:
+    text = stored.get(TOLD)
+    return dict(read_json(text.encode())) if text else {}
 
 
 class ShipmentDesk:
@@ -27,6 +114,8 @@ class ShipmentDesk:
     def __init__(self, client: Client, orders: OrderReader, request: sdk.OpenRequest) -> None:
         self._client, self._orders, self._clock = client, orders, request.clock
         self._tables = request.tables
+        is_older = request.settings.orders_api == "v0"
+        self._told = ToldPackages(request.tokens) if is_older else None
         self._lock = threading.Lock()
         self._looks: dict[str, tuple[float, Mapping[str, Any]]] = {}
 
@@ -47,6 +136,9 @@ class ShipmentDesk:
         """Confirm package by package."""
         order = self._looked_at(shipment.channel_order_id)
         bodies = render.confirmations(shipment, order, self._tables, self._client.now())
+        if self._told is not None:
+            self._client.check_may_write("confirmShipment")
+            self._told.note(order, bodies)
         self._confirm(shipment.channel_order_id, bodies)
 
     def correct(self, correction: sdk.TrackingCorrection) -> None:
@@ -54,6 +146,8 @@ class ShipmentDesk:
         order = self._looked_at(correction.channel_order_id)
         bodies = render.corrections(correction, order, self._tables, self._client.now())
         self._confirm(correction.channel_order_id, bodies)
+        if self._told is not None:
+            self._told.note(order, bodies)
 
     def _confirm(self, order_id: str, bodies: Sequence[Mapping[str, Any]]) -> None:
         for number, body in enumerate(bodies):
@@ -75,9 +169,12 @@ class ShipmentDesk:
 
     def _read(self, channel_order_id: str) -> Mapping[str, Any]:
         try:
-            return self._orders.shown(channel_order_id, INCLUDED, priority=sdk.Priority.WRITE)
+            order = self._orders.shown(channel_order_id, INCLUDED, priority=sdk.Priority.WRITE)
         except NotFound as error:
             raise sdk.Rejected(f"Amazon has no order {channel_order_id}") from error
+        if self._told is not None:
+            order["packages"] = self._told.shown(order)
+        return order
 
 
 def _shipment(name: str, packages: Sequence[Mapping[str, Any]]) -> sdk.ChannelShipment:

@@ -5,7 +5,7 @@ ships. So nothing is sent without a recent reading that shows DEFAULT alone.
 """
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -20,6 +20,8 @@ SEARCH_MAX: Final = 20
 #: a reading older than this no longer proves how a SKU is fulfilled
 READING_SECONDS_MAX: Final = 3600.0
 REMEMBERED_MAX: Final = 50_000
+#: a patch may still be on its way for so long: of it and a feed nobody could say which comes last
+PATCH_SECONDS: Final = 120.0
 MERCHANT: Final = "DEFAULT"
 BY_AMAZON: Final = "Amazon holds the stock of this SKU: it is never written"
 SEVERAL_PLACES: Final = (
@@ -39,6 +41,8 @@ class Reading:
     refusal: str
     #: on our monotonic clock
     read_at: float
+    #: what Amazon calls an error of the listing: it may take quantities and show none of them
+    problem: str = ""
 
 
 class StockDesk:
@@ -50,6 +54,8 @@ class StockDesk:
         self._feeds = FeedDesk(client, request)
         self._lock = threading.Lock()
         self._readings: dict[str, Reading] = {}
+        #: when a SKU was patched last, on our monotonic clock
+        self._patched: dict[str, float] = {}
 
     def read(self, skus: Sequence[str]) -> sdk.StockReading:
         """What Amazon shows; what it does not know, or does not let us set, is absent.
@@ -64,6 +70,7 @@ class StockDesk:
                 sku: one.quantity for sku, one in readings.items() if one.quantity is not None
             },
             read_at=read_at,
+            problems={sku: one.problem for sku, one in readings.items() if one.problem},
         )
 
     def push(self, batch: sdk.StockBatch) -> tuple[sdk.PushResult, ...]:
@@ -99,10 +106,13 @@ class StockDesk:
         """Few quantities one by one; then, per marketplace, many as a feed."""
         parts: list[tuple[str, list[sdk.StockPush], bool]] = []
         for place, entries in places.items():
-            if len(entries) > self._bulk_threshold:
-                parts.append((place, entries, True))
+            alone = [entry for entry in entries if self._is_patched(entry)]
+            many = [entry for entry in entries if entry not in alone]
+            if len(many) > self._bulk_threshold:
+                parts.append((place, many, True))
             else:
-                parts[:0] = [(place, [entry], False) for entry in entries]
+                alone = entries
+            parts[:0] = [(place, [entry], False) for entry in alone]
         results: list[sdk.PushResult] = []
         outcome, failure = sdk.PushOutcome.NOT_APPLIED, ""
         for number, (place, entries, is_bulk) in enumerate(parts):
@@ -121,8 +131,20 @@ class StockDesk:
             outcome = sdk.PushOutcome.NOT_APPLIED
         return results
 
+    def _is_patched(self, entry: sdk.StockPush) -> bool:
+        """True while a patch of its own may still be on its way; then it is patched again."""
+        at = self._patched.get(entry.channel_listing_id, float("-inf"))
+        return self._clock.monotonic() - at < PATCH_SECONDS
+
+    def _note_patch(self, sku: str) -> None:
+        with self._lock:
+            now = self._clock.monotonic()
+            recent = {one: at for one, at in self._patched.items() if now - at < PATCH_SECONDS}
+            self._patched = recent | {sku: now}
+
     def _patch(self, entries: Sequence[sdk.StockPush], place: str) -> list[sdk.PushResult]:
         (entry,) = entries
+        self._note_patch(entry.channel_listing_id)
         try:
             answer = self._client.run(
                 "patchListingsItem",
@@ -138,9 +160,7 @@ class StockDesk:
         if status == "ACCEPTED":
             return _all(entries, sdk.PushOutcome.ACCEPTED, answer.at, "")
         # A refusal comes as a success with issues.
-        issues = answer.fields.get("issues") or []
-        texts = [f"{each.get('code')}: {each.get('message')}" for each in issues]
-        reason = f"{status} {'; '.join(texts)}"
+        reason = f"{status} {_said(answer.fields.get('issues') or [])}"
         return _all(entries, sdk.PushOutcome.REJECTED, answer.at, reason)
 
     def _look(
@@ -182,7 +202,7 @@ class StockDesk:
     def _wanted(self) -> dict[str, str]:
         return {
             "marketplaceIds": ",".join(self._client.marketplace_ids),
-            "includedData": "summaries,fulfillmentAvailability",
+            "includedData": "summaries,fulfillmentAvailability,issues",
         }
 
     def _reading(self, listing: Mapping[str, Any]) -> Reading:
@@ -207,6 +227,9 @@ class StockDesk:
             marketplace_id=(ours or self._client.marketplace_ids)[0],
             refusal=refusal,
             read_at=self._clock.monotonic(),
+            problem=_said(
+                one for one in listing.get("issues") or () if one.get("severity") == "ERROR"
+            ),
         )
 
     def _remember(self, readings: Mapping[str, Reading]) -> None:
@@ -214,6 +237,12 @@ class StockDesk:
             self._readings |= readings
             for old in list(self._readings)[: max(0, len(self._readings) - REMEMBERED_MAX)]:
                 del self._readings[old]
+
+
+def _said(issues: Iterable[Mapping[str, Any]]) -> str:
+    """Amazon's own words of what is wrong."""
+    texts = (f"{each.get('code')}: {each.get('message')}" for each in issues)
+    return "; ".join(texts)[:_TEXT_MAX]
 
 
 def _all(

@@ -43,6 +43,8 @@ class Account:
     def __init__(self, store: Store, queue_arn: str) -> None:
         self._store, self._arn = store, queue_arn
         first = minted_id(store, "subscription")
+        #: marketplaces the seller sells in no more
+        self.left: set[str] = set()
         #: (name, ARN) by destination id
         self.destinations: dict[str, tuple[str, str]] = {}
         destination = self._destination("oms-sync", queue_arn)
@@ -63,10 +65,16 @@ class Account:
 
     def participations(self, request: Request) -> Reply:
         request.params()
-        taking_part = {"isParticipating": True, "hasSuspendedListings": False}
         name = self._store.options.account
         shown = [
-            {"marketplace": marketplace(each), "storeName": name, "participation": taking_part}
+            {
+                "marketplace": marketplace(each),
+                "storeName": name,
+                "participation": {
+                    "isParticipating": each not in self.left,
+                    "hasSuspendedListings": False,
+                },
+            }
             for each in MARKETPLACES
         ]
         return answer(200, {"payload": shown})

@@ -94,6 +94,7 @@ class AmazonSandbox:
         self.tokens = Tokens(self.store)
         self.documents = Documents(self.store)
         self.orders = Orders(self.store)
+        self.reports = Reports(self.store, self.offers, self.documents)
         self.account = Account(self.store, self.sqs.arn)
         #: operations the application lacks a role for
         self.denied: set[str] = set()
@@ -111,7 +112,7 @@ class AmazonSandbox:
     def _resolve(self) -> Resolvers:
         shipments, listings = Shipments(self.store), Listings(self.store, self.offers)
         feeds = Feeds(self.store, self.offers, self.documents, self.order_feeds)
-        reports, account = Reports(self.store, self.offers, self.documents), self.account
+        reports, account = self.reports, self.account
         books, older = Books(self.store, self.order_feeds), OlderOrders(self.orders)
         return {
             "searchOrders": self.orders.search,

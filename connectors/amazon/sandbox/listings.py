@@ -130,7 +130,7 @@ class Listings:
         if "summaries" in included:
             shown["summaries"] = [self._summary(variant)]
         if "issues" in included:
-            shown["issues"] = []
+            shown["issues"] = offers.issues.get(variant.sku, [])
         if "offers" in included:
             shown["offers"] = [at | {"offerType": "B2C", "price": money(variant.price)}]
         if "productTypes" in included:

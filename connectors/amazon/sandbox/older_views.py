@@ -5,8 +5,7 @@ from typing import Any, Final
 from connectors.amazon.sandbox.answers import Query, answer, invalid
 from connectors.amazon.sandbox.marketplace import (
     CURRENCY,
-    MARKETPLACE_ID,
-    MARKETPLACE_NAME,
+    MARKETPLACES,
     asin,
     order_id,
     stamp,
@@ -19,6 +18,7 @@ from connectors.amazon.sandbox.order_views import (
     price_of,
     programs_of,
     requested_lines,
+    sold_in,
     status_of,
 )
 from connectors.amazon.sandbox.orders import Orders, Search, find_order
@@ -70,6 +70,7 @@ class OlderOrders:
             before=before,
             statuses=tuple(_V0[each] for each in statuses),
             fulfilled_by=(),
+            places=self._orders.places(query, "MarketplaceIds"),
         )
 
     def get(self, request: Request) -> Reply:
@@ -92,8 +93,8 @@ def _order(order: Order) -> dict[str, Any]:
         "LastUpdateDate": stamp(order.updated_at),
         "OrderStatus": spelled_v0(status_of(order)),
         "FulfillmentChannel": "AFN" if order.fulfilled_by == "channel" else "MFN",
-        "SalesChannel": MARKETPLACE_NAME,
-        "MarketplaceId": MARKETPLACE_ID,
+        "SalesChannel": MARKETPLACES[sold_in(order)][0],
+        "MarketplaceId": sold_in(order),
         "ShipmentServiceLevelCategory": "Standard",
         "IsPrime": "PRIME" in programs,
         "IsPremiumOrder": "PREMIUM" in programs,

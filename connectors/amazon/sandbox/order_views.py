@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from connectors.amazon.sandbox.marketplace import (
     MARKETPLACE_ID,
-    MARKETPLACE_NAME,
+    MARKETPLACES,
     asin,
     money,
     order_id,
@@ -29,6 +29,7 @@ DELIVER_WITHIN: Final = timedelta(days=7)
 PREORDER: Final = "PREORDER"
 PROGRAMS: Final = ("PRIME", "PREMIUM", PREORDER)
 REPLACES: Final = "REPLACES "
+SOLD_IN: Final = "SOLD IN "
 _CANCELLED_BY: Final = {"CUSTOMER": "BUYER", "SELLER": "MERCHANT"}
 
 
@@ -50,6 +51,12 @@ def original_of(order: Order) -> str | None:
     """The order this one replaces, for nothing."""
     found = (tag.removeprefix(REPLACES) for tag in order.tags if tag.startswith(REPLACES))
     return next(found, None)
+
+
+def sold_in(order: Order) -> str:
+    """The marketplace; the main one where no tag says another."""
+    found = (tag.removeprefix(SOLD_IN) for tag in order.tags if tag.startswith(SOLD_IN))
+    return next(found, MARKETPLACE_ID)
 
 
 def price_of(order: Order, line: Line) -> Decimal:
@@ -75,8 +82,8 @@ def view_order(order: Order, included: Collection[str]) -> dict[str, Any]:
         "lastUpdatedTime": stamp(order.updated_at),
         "salesChannel": {
             "channelName": "AMAZON",
-            "marketplaceId": MARKETPLACE_ID,
-            "marketplaceName": MARKETPLACE_NAME,
+            "marketplaceId": sold_in(order),
+            "marketplaceName": MARKETPLACES[sold_in(order)][0],
         },
         "orderItems": [
             _line(order, line, included, is_requested=line.id in requested) for line in order.lines

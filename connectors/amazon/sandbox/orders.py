@@ -11,11 +11,18 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from connectors.amazon.sandbox.answers import Query, Refused, answer, invalid, not_found
-from connectors.amazon.sandbox.marketplace import fine_stamp, order_number, stamp
+from connectors.amazon.sandbox.marketplace import (
+    MARKETPLACES,
+    fine_stamp,
+    order_id,
+    order_number,
+    stamp,
+)
 from connectors.amazon.sandbox.order_views import (
     DATA_SETS,
     STATUSES,
     fulfiller_of,
+    sold_in,
     status_of,
     view_order,
 )
@@ -46,6 +53,8 @@ class Search:
     before: datetime | None
     statuses: tuple[str, ...]
     fulfilled_by: tuple[str, ...]
+    #: marketplaces, () for all of them
+    places: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +73,10 @@ class Orders:
         self._pages = Pages(store)
         #: parts of orders the application lacks a role for: "denied", or quietly "absent"
         self.withheld: dict[str, str] = {}
+        #: ids of orders no list ever shows, though each can be read
+        self.hidden: set[str] = set()
+        #: marketplaces whose lists are refused
+        self.refused: set[str] = set()
 
     def get(self, request: Request) -> Reply:
         query = request.params(("includedData",))
@@ -99,6 +112,14 @@ class Orders:
                 message = "Access to requested resource is denied."
                 raise Refused(403, "Unauthorized", message, f"A role is missing for {part}.")
         return [part for part in included if part not in self.withheld]
+
+    def places(self, query: Query, name: str = "marketplaceIds") -> tuple[str, ...]:
+        """The marketplaces asked for; one that is refused refuses them all."""
+        found = tuple(query.listed(name))
+        if self.refused.intersection(found or MARKETPLACES):
+            message = "Access to requested resource is denied."
+            raise Refused(403, "Unauthorized", message)
+        return found
 
     def visible(self, text: str) -> Order:
         """The order of this id, as far as it may be seen yet."""
@@ -144,6 +165,7 @@ class Orders:
             before=before,
             statuses=tuple(query.listed("fulfillmentStatuses", STATUSES)),
             fulfilled_by=tuple(query.listed("fulfilledBy", _FULFILLERS)),
+            places=self.places(query),
         )
 
     def horizon(self) -> datetime:
@@ -168,6 +190,8 @@ class Orders:
         return (
             search.after <= key[0] <= mark.before
             and order.visible_in_lists_at <= self._store.now()
+            and (not self.hidden or order_id(order) not in self.hidden)
+            and (not search.places or sold_in(order) in search.places)
             and (mark.position is None or key > mark.position)
             and (not search.statuses or status_of(order) in search.statuses)
             and (not search.fulfilled_by or fulfiller_of(order) in search.fulfilled_by)

@@ -46,6 +46,10 @@ class Offers:
         self._store, self.fba, self._later = store, fba, later
         #: SKUs whose stock is kept per location: DEFAULT must stay 0
         self.located: set[str] = set()
+        #: what is wrong with listings, by SKU
+        self.issues: dict[str, list[Issue]] = {}
+        #: quantities by marketplace and SKU, where they are not one number
+        self.unshared: dict[str, dict[str, int]] = {}
         self._pending: list[tuple[datetime, int, Write]] = []
 
     # --- reading ---------------------------------------------------------------------------------

@@ -79,7 +79,11 @@ class Amazon:
 
     def __init__(self) -> None:
         self.asked: list[Asked] = []
-        self._answers: dict[str, list[Any]] = {"token": [GRANT]}
+        self._answers: dict[str, list[Any]] = {
+            "token": [GRANT],
+            "searchListingsItems": [{"numberOfResults": 0, "items": []}],
+            "createReport": [{"reportId": "r1"}],
+        }
         self.headers: dict[str, str] = {}
 
     def on(self, operation: str, *answers: Any) -> None:

@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from connectors.amazon import CONNECTOR
-from oms_sync.sdk import ChannelDown, FixAccount, Priority
+from oms_sync.sdk import ChannelDown, FixAccount, Priority, RetryLater
 from oms_sync.sdk.testing import FakeClock, MemoryTokens
 
 US, CANADA = "ATVPDKIKX0DER", "A2EUQ1WTGCTBG2"
@@ -181,4 +181,43 @@ def test_an_answer_of_another_shape_is_an_error_of_the_contract(amazon, open_ses
 
     amazon.on("getMarketplaceParticipations", {"payload": [{"marketplace": {}}]})
     with pytest.raises(BadPayload):
+        open_session().check()
+
+
+# --- whose token it is ---------------------------------------------------------------------------
+
+
+def test_the_seller_of_the_settings_is_proven_by_one_of_its_listings(amazon, open_session):
+    amazon.on("getMarketplaceParticipations", _sells(US))
+    told = open_session().check()
+    assert told.channel_account_id == "A1EXAMPLESELLER"
+    (asked,) = amazon.of("searchListingsItems")
+    assert asked.url.path.endswith("/A1EXAMPLESELLER")
+    assert asked.query == {
+        "marketplaceIds": US,
+        "includedData": "summaries",
+        "pageSize": "1",
+    }
+
+
+@pytest.mark.parametrize("status", [400, 403, 404])
+def test_the_token_of_another_seller_needs_an_operator(status, amazon, open_session):
+    amazon.on("getMarketplaceParticipations", _sells(US))
+    refusal = {"errors": [{"code": "Unauthorized", "message": "no"}]}
+    amazon.on("searchListingsItems", httpx.Response(status, json=refusal))
+    with pytest.raises(FixAccount, match="enter as seller_id the merchant token of the seller"):
+        open_session().check()
+
+
+def test_the_sandbox_knows_one_seller_alone(seller):
+    seller.settings = seller.settings.model_copy(update={"seller_id": "A1SOMEBODYELSE"})
+    with pytest.raises(FixAccount, match="listings of seller A1SOMEBODYELSE"):
+        seller.open().check()
+
+
+@pytest.mark.parametrize("answer", [500, 429, httpx.ReadTimeout("late")])
+def test_trouble_at_amazon_accuses_nobody(answer, amazon, open_session):
+    amazon.on("getMarketplaceParticipations", _sells(US))
+    amazon.on("searchListingsItems", answer)
+    with pytest.raises(RetryLater):
         open_session().check()

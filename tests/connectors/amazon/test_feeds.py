@@ -6,6 +6,7 @@ import json
 import httpx
 import pytest
 
+from connectors.amazon.stock import PATCH_SECONDS
 from oms_sync.sdk import (
     ChannelDown,
     OutcomeUnknown,
@@ -349,3 +350,40 @@ def test_a_feed_of_the_sandbox_tells_each_message_apart(running_seller):
         told = _outcomes(session.push_stock(_batch(**dict.fromkeys(skus, 70))))
         for sku, outcome in told.items():
             assert outcome is U or (outcome is A) == (seller.quantity(sku) == 70)
+
+
+# --- a patch on its way --------------------------------------------------------------------------
+
+
+ACCEPTED = {"sku": "x", "status": "ACCEPTED", "submissionId": "s"}
+
+
+def _messages(amazon):
+    return [
+        [one["sku"] for one in json.loads(asked.body)["messages"]] for asked in amazon.of("upload")
+    ]
+
+
+def test_a_sku_patched_moments_ago_is_in_no_feed_but_patched_again(prepared, open_session):
+    amazon, clock = prepared, FakeClock()
+    amazon.on("patchListingsItem", ACCEPTED)
+    session = open_session(bulk_threshold=1, clock=clock)
+    session.push_stock(_batch(A=5))
+    amazon.on("download", httpx.Response(200, json=_report(2, 2)))
+    session.push_stock(_batch(A=1, B=2, C=3))
+    assert _messages(amazon) == [["B", "C"]]
+    patched = [asked.url.path.rpartition("/")[2] for asked in amazon.of("patchListingsItem")]
+    assert patched == ["A", "A"]
+    clock.advance(PATCH_SECONDS)
+    amazon.on("download", httpx.Response(200, json=_report()))
+    session.push_stock(_batch(A=4, B=5, C=6))
+    assert _messages(amazon)[1:] == [["A", "B", "C"]]
+
+
+def test_a_few_besides_those_patched_make_no_feed(prepared, open_session):
+    prepared.on("patchListingsItem", ACCEPTED)
+    session = open_session(bulk_threshold=2)
+    session.push_stock(_batch(A=5))
+    session.push_stock(_batch(A=1, B=2, C=3))
+    assert prepared.counts["createFeed"] == 0
+    assert prepared.counts["patchListingsItem"] == 4

@@ -5,7 +5,7 @@ import gzip
 import httpx
 import pytest
 
-from connectors.amazon.listings import decode
+from connectors.amazon.reports import decode
 from oms_sync.sdk import BadPayload, ChannelDown, RetryLater
 from oms_sync.sdk.testing import FakeClock
 
@@ -204,3 +204,56 @@ def test_without_the_role_for_it_the_pool_stays_unknown_and_says_why(prepared, l
 def test_nobody_is_asked_for_a_pool_where_amazon_holds_nothing(prepared, listings):
     listings(_rows(_row("A")))
     assert prepared.of("getInventorySummaries") == []
+
+
+# --- quantities that are not one number ----------------------------------------------------------
+
+US, CANADA = "ATVPDKIKX0DER", "A2EUQ1WTGCTBG2"
+
+
+def test_quantities_that_differ_by_marketplace_are_told(prepared, listings):
+    prepared.on(
+        "download",
+        httpx.Response(
+            200,
+            content=_rows(
+                _row("A", quantity="5"),
+                _row("B", quantity="3"),
+                _row("C", quantity=""),
+                _row("F", "AMAZON_NA", quantity="1"),
+            ),
+        ),
+        httpx.Response(
+            200,
+            content=_rows(
+                _row("A", quantity="2"),
+                _row("B", quantity="3"),
+                _row("C", quantity="9"),
+                _row("F", "AMAZON_NA", quantity="2"),
+            ),
+        ),
+    )
+    found = listings(marketplace_ids=(US, CANADA))
+    assert f"({US}: 5, {CANADA}: 2)" in found["A"].warning
+    assert "one account per marketplace" in found["A"].warning
+    assert found["A"].is_stocked, "it is written as before"
+    assert (found["B"].warning, found["C"].warning) == ("", "")
+    assert "differs" not in found["F"].warning
+
+
+def test_a_report_without_quantities_says_nothing_of_them(listings):
+    body = b"seller-sku\tfulfillment-channel\r\nA\tDEFAULT"
+    assert listings(body, marketplace_ids=(US, CANADA))["A"].warning == ""
+
+
+def test_the_account_says_that_its_quantities_are_not_shared(seller):
+    seller.settings = seller.settings.model_copy(update={"marketplace_ids": (US, CANADA)})
+    sku = seller.sku()
+    assert seller.open().check().warnings == ()
+    seller.sandbox.offers.unshared = {CANADA: {sku: 1_000}}
+    seller.open().read_listings(None)
+    (warning,) = seller.open().check().warnings
+    assert warning.startswith(f"the quantity of 1 SKUs, such as {sku}, differs by marketplace")
+    seller.sandbox.offers.unshared = {}
+    seller.open().read_listings(None)
+    assert seller.open().check().warnings == ()

@@ -273,3 +273,99 @@ def test_whatever_the_numbers_units_add_up(ordered, done, left, status, is_execu
     assert counts.ordered == counts.open + counts.shipped + counts.cancelled + counts.elsewhere
     if status == "CANCELLED":
         assert counts.open == 0
+
+
+# --- what parcels need beyond street and city ----------------------------------------------------
+
+
+def _address(**fields):
+    def change(order):
+        order["recipient"] = {"deliveryAddress": fields}
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("address", "lines", "city", "region"),
+    [
+        # Brazil delivers by neighborhood, Turkey by district, within a state that has its own place
+        (
+            {
+                "addressLine1": "Rua A, 1",
+                "city": "Recife",
+                "stateOrRegion": "PE",
+                "extendedFields": {"neighborhood": "Boa Vista", "streetName": "Rua A"},
+            },
+            ("Rua A, 1", "Boa Vista"),
+            "Recife",
+            "PE",
+        ),
+        (
+            {
+                "addressLine1": "Cadde 4",
+                "city": "Izmir",
+                "districtOrCounty": "Konak",
+                "stateOrRegion": "Izmir",
+            },
+            ("Cadde 4", "Konak"),
+            "Izmir",
+            "Izmir",
+        ),
+        ({"city": "A", "municipality": "B", "districtOrCounty": "C"}, ("B",), "A", "C"),
+        ({"municipality": "B", "stateOrRegion": "D"}, (), "B", "D"),
+        ({"addressLine1": "X", "city": "A", "municipality": "A"}, ("X",), "A", None),
+        (
+            {"addressLine1": "C", "districtOrCounty": "C", "stateOrRegion": "D", "city": ""},
+            ("C",),
+            None,
+            "D",
+        ),
+        (
+            {"addressLine1": "X", "municipality": "", "extendedFields": {"neighborhood": ""}},
+            ("X",),
+            None,
+            None,
+        ),
+    ],
+)
+def test_no_part_of_an_address_is_lost(address, lines, city, region, parsed):
+    found = parsed("order-paid", _address(**address)).facts.recipient.address
+    assert (found.lines, found.city, found.region) == (lines, city or None, region)
+
+
+def test_the_number_the_import_tax_was_paid_under_is_kept(parsed):
+    def change(order):
+        shipping = {"internationalShipping": {"iossNumber": "IM3720000001"}}
+        order["orderItems"][-1]["fulfillment"]["shipping"] = shipping
+
+    assert parsed("order-paid", change).facts.import_tax_number == "IM3720000001"
+    assert parsed("order-paid").facts.import_tax_number is None
+
+
+def test_what_the_buyer_wrote_to_whoever_packs_is_kept(parsed):
+    def change(order):
+        order["recipient"]["deliveryPreference"] = {
+            "dropOffLocation": "Porch",
+            "addressInstruction": "Ring twice",
+        }
+        for line in order["orderItems"]:
+            line["fulfillment"]["packing"] = {"giftOption": {"giftMessage": "Many happy returns"}}
+
+    note = parsed("order-paid", change).facts.buyer_note
+    assert note == "Porch\nRing twice\nMany happy returns", "each once"
+    assert parsed("order-paid").facts.buyer_note is None
+
+
+def test_half_of_a_note_never_replaces_the_whole(recordings, tables):
+    fields = json.loads((recordings / "order-paid.json").read_bytes())
+    for line in fields["order"]["orderItems"]:
+        line["fulfillment"]["packing"] = {"giftOption": {"giftMessage": "Hello"}}
+    fields["included"] = ["FULFILLMENT", "CANCELLATION"]
+    sight = parse_order(json.dumps(fields).encode(), SEEN_AT, tables=tables)
+    assert sight.facts.buyer_note is None
+
+
+def test_an_order_amazon_cannot_ship_for_another_shop_is_held_by_name(parsed):
+    facts = parsed("order-unfulfillable").facts
+    assert facts.state is OrderState.HELD
+    assert facts.channel_holds == ("unfulfillable",)

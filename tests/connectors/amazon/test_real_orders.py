@@ -276,67 +276,6 @@ def test_the_list_needs_no_restricted_role(seller, session, place, pages):
     assert set(names) == {"RECIPIENT", "BUYER", "PROCEEDS"}
 
 
-# --- the older API -------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def older(seller):
-    seller.settings = seller.settings.model_copy(update={"orders_api": "v0"})
-    seller.sandbox.denied |= {"searchOrders"}
-    return seller.open()
-
-
-def test_the_older_api_reads_the_same_orders(seller, older, place, read, pages):
-    placed = {
-        "paid": place(2, 1),
-        "unpaid": place(1, is_paid=False),
-        "preorder": place(1, is_paid=False, tags=[PREORDER]),
-        "prime": place(1, tags=["PRIME", "PREMIUM"]),
-        "cancelled": place(1),
-        "asked": place(1),
-        "shipped": place(2),
-    }
-    seller.cancel_order(placed["cancelled"])
-    seller.request_cancellation(placed["asked"])
-    seller.ship(placed["shipped"], {str(seller.order(placed["shipped"]).lines[0].id): 1})
-    seller.advance(1)
-    found = pages(older)
-    assert set(found) == set(placed.values())
-    for name, order_id in placed.items():
-        newer, told = read(order_id), found[order_id]
-        for each in (
-            "state",
-            "placed_at",
-            "total",
-            "fulfilled_by",
-            "channel_holds",
-            "ship_by",
-            "channel_programmes",
-        ):
-            assert getattr(told.facts, each) == getattr(newer.facts, each), (name, each)
-        if name != "cancelled":
-            kept = ("channel_line_id", "channel_sku", "quantity_ordered", "unit_price")
-            assert [[getattr(line, each) for each in kept] for line in told.lines] == [
-                [getattr(line, each) for each in kept] for line in newer.lines
-            ], name
-    by_id = read(placed["paid"], older)
-    assert by_id.facts.total == found[placed["paid"]].facts.total
-    calls = seller.sandbox.truth()["calls"]
-    assert calls["getOrders"] >= 2, "page by page"
-    assert "searchOrders" not in calls
-
-
-def test_the_older_api_is_named_as_a_warning(older):
-    (warning,) = older.check().warnings
-    assert "orders_api: v0" in warning
-    assert "2027-03-27" in warning
-
-
-def test_an_unknown_order_is_gone_in_the_older_api_too(seller, older):
-    (raw,) = older.read_orders_by_id([seller.unknown_order_id])
-    assert raw.is_gone
-
-
 # --- several packages, unknown carriers ----------------------------------------------------------
 
 

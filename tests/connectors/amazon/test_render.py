@@ -158,6 +158,7 @@ def test_packages_share_the_units_out_and_none_is_empty(lines, packages):
         ({"status": "PENDING"}, "is PENDING"),
         ({"status": "CANCELLED"}, "is CANCELLED"),
         ({"programs": ["FBM_SHIP_PLUS"]}, "with the label"),
+        ({"programs": ["AMAZON_EASY_SHIP"]}, "with the label"),
         ({"salesChannel": {"channelName": "AMAZON"}}, "where it was placed"),
         ({"fulfillment": {}}, "ships this order itself"),
     ],

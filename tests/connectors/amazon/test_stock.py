@@ -67,7 +67,7 @@ def test_quantities_are_asked_for_by_sku_joined_by_commas(amazon, desk):
     asked = amazon.of("searchListingsItems")[0]
     assert asked.query == {
         "marketplaceIds": "ATVPDKIKX0DER",
-        "includedData": "summaries,fulfillmentAvailability",
+        "includedData": "summaries,fulfillmentAvailability,issues",
         "identifiersType": "SKU",
         "identifiers": "A,B,GONE",
         "pageSize": "20",
@@ -111,6 +111,32 @@ def test_a_sku_is_written_into_the_address_whole(amazon, desk):
 def test_only_the_merchants_own_single_quantity_is_one(availability, quantity, amazon, desk):
     amazon.on("searchListingsItems", _found(_shown("A", *availability)))
     assert desk.read_stock(["A"]).quantities.get("A") == quantity
+
+
+def test_what_amazon_calls_an_error_of_a_listing_is_told_in_its_words(amazon, desk):
+    blocked = _shown("A", ("DEFAULT", 2)) | {
+        "issues": [
+            _issue("8541", "The SKU is blocked."),
+            _issue("99022", "A title could be better.", "WARNING"),
+            _issue("18155", "Approval is needed."),
+        ]
+    }
+    warned = _shown("B", ("DEFAULT", 7)) | {"issues": [_issue("1", "Mind this.", "WARNING")]}
+    amazon.on("searchListingsItems", _found(blocked, warned, _shown("C", ("DEFAULT", 1))))
+    reading = desk.read_stock(["A", "B", "C"])
+    assert dict(reading.quantities) == {"A": 2, "B": 7, "C": 1}
+    assert dict(reading.problems) == {"A": "8541: The SKU is blocked.; 18155: Approval is needed."}
+
+
+def test_a_listing_blocked_at_the_sandbox_says_why(seller):
+    sku = seller.sku()
+    seller.sandbox.offers.issues[sku] = [_issue("8541", "The SKU is blocked.")]
+    reading = seller.open().read_stock([sku])
+    assert dict(reading.problems) == {sku: "8541: The SKU is blocked."}
+
+
+def _issue(code, message, severity="ERROR"):
+    return {"code": code, "message": message, "severity": severity, "categories": []}
 
 
 @pytest.mark.parametrize("quantity", [-1, True, "5", 1.5])

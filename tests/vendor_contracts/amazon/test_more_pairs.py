@@ -29,24 +29,6 @@ USED = {
 }
 
 
-@pytest.fixture
-def pairs(specs):
-    """(status, response) of every static pair of an operation."""
-
-    def read(model, name):
-        text = (specs / "amazon" / "models" / f"{model}.json").read_text(encoding="utf-8")
-        return [
-            (int(status), pair.get("response"))
-            for methods in json.loads(text)["paths"].values()
-            for operation in methods.values()
-            if isinstance(operation, dict) and operation.get("operationId") == name
-            for status, response in operation["responses"].items()
-            for pair in (response.get("x-amzn-api-sandbox") or {}).get("static", ())
-        ]
-
-    return read
-
-
 @pytest.mark.off_contract("a pair's own ids and bodies are not what is asked about here")
 @pytest.mark.parametrize("operation", USED)
 def test_every_pair_does_what_its_status_says(operation, pairs, amazon, open_client, example):
