@@ -28,6 +28,8 @@ CONNECTOR = Connector(
         webhook_headers=("x-ebay-signature",),
         webhook_refusal_status=412,
         has_portable_lines=True,
+        declines_cancellations=True,
+        cancel_reason_table="post_order_reasons",
         order_horizon_days=90,
         # An order changed while its window is paged moves, and shifts the pages behind it.
         exclusive_flows=(("ingest", "push_tracking"), ("ingest", "write_back")),

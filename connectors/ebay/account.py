@@ -1,5 +1,6 @@
 """The account itself: who we are at eBay, and what it tells us unasked."""
 
+import json
 from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
@@ -17,6 +18,7 @@ from connectors.ebay.revisions import Revisions
 from connectors.ebay.settings import EbaySettings
 from connectors.ebay.trading import TradingCall
 from oms_sync import sdk
+from oms_sync.sdk.strict_json import read_json
 
 BASE: Final = "/commerce/notification/v1"
 #: topic → True when it is the application's: subscribed to once, whoever the seller is
@@ -27,18 +29,25 @@ TOPICS: Final[Mapping[str, bool]] = {
 }
 PAGE_SIZE: Final = "100"
 PAGES_MAX: Final = 20
+END_UNKNOWN: Final = (
+    "when the seller's consent ends is not known: run oms-sync accounts authorize {account} once, "
+    "and you are warned before it does"
+)
 _ENABLED: Final = "ENABLED"
+_SELLERS: Final = "sellers"
 
 
 class AccountDesk:
     """Everything about the account that is neither orders nor quantities."""
 
-    def __init__(self, client: Client, settings: EbaySettings, account: str) -> None:
-        self._client, self._settings, self._account = client, settings, account
+    def __init__(self, client: Client, request: sdk.OpenRequest) -> None:
+        self._client, self._account, self._tokens = client, request.account, request.tokens
+        self._settings: EbaySettings = request.settings
         self._untold: tuple[str, ...] = ()
 
     def check(self, *, is_zero_allowed: bool, revisions: Revisions) -> sdk.AccountCheck:
-        """Ask eBay who we are."""
+        """Ask eBay who we are, with a token of now: an old one outlives a revoked consent."""
+        self._client.credentials.prove()
         call = TradingCall(name="GetUser", body=render.who_we_are())
         answer = self._client.run(call, priority=sdk.Priority.READ)
         user_id = answer.root.text("User/UserID")
@@ -47,6 +56,8 @@ class AccountDesk:
         warnings = [] if is_zero_allowed else [ZERO_WARNING]
         if self._settings.verification_token is None:
             warnings.append("settings.verification_token is not set: eBay pushes nothing to us")
+        ends_at = self._client.credentials.consent_ends_at
+        warnings += [] if ends_at else [END_UNKNOWN.format(account=self._account)]
         warnings += [f"eBay pushes no {topic}: a scope is missing" for topic in self._untold]
         budget = self._client.budget.told()
         warnings += [budget.warning] if budget and budget.warning else []
@@ -54,9 +65,10 @@ class AccountDesk:
         told = {"calls": budget.words if budget else "", "revisions": revisions.told()}
         return sdk.AccountCheck(
             channel_account=user_id,
+            channel_account_id=self._stable_id(user_id, answer.root.text("User/EIASToken")),
             channel_time=answer.at,
             warnings=tuple(warnings),
-            token_expires_at=self._client.credentials.consent_ends_at,
+            token_expires_at=ends_at,
             detail={
                 "site": str(self._settings.site_id),
                 "marketplace": self._settings.marketplace_id,
@@ -64,6 +76,21 @@ class AccountDesk:
                 **{name: words for name, words in told.items() if words},
             },
         )
+
+    def _stable_id(self, user_id: str, token: str | None) -> str:
+        """What stands for the seller for good.
+
+        A user id may be changed by its owner, eBay's token for the seller may not; where it is
+        shown now and then only, what was told of a user id first is told again.
+        """
+        with self._tokens.locked():
+            stored = self._tokens.load()
+            # A document, and so no secret to the logs: it names the seller.
+            known = read_json(stored[_SELLERS].encode()) if _SELLERS in stored else {}
+            if user_id not in known:
+                known[user_id] = token or user_id
+                self._tokens.save({**stored, _SELLERS: json.dumps(known)})
+        return str(known[user_id])
 
     def ensure_subscriptions(self, url: str) -> tuple[str, ...]:
         """Make every wanted topic go to `url`; what is there already stays.

@@ -1,4 +1,4 @@
-"""Cancelling whole orders by Post-Order: agreeing to what a buyer asked for, or our own wish.
+"""Cancelling whole orders by Post-Order: agreeing to a buyer or saying no, or our own wish.
 
 eBay keeps one cancellation per order, so that what is there already is found before anything is
 sent. Its lists are matched by what their entries name: filters are not always kept to.
@@ -46,6 +46,16 @@ class CancelDesk:
         elif _is_asked_by_buyer(known):
             self._send(f"{cancel_id}/approve")
         return f"{KIND}/{cancel_id}"
+
+    def decline(self, channel_order_id: str) -> None:
+        """Say no where the buyer still asks.
+
+        Source: Post-Order API, Reject Cancellation: without a date or number of a parcel that is
+        on its way, an empty object has to be sent.
+        """
+        known = self._known(self._orders.one(channel_order_id))
+        if known is not None and _is_asked_by_buyer(known):
+            self._send(f"{known['cancelId']}/reject", {})
 
     def follow(self, cancel_id: str) -> bool:
         """True once eBay has closed the cancellation."""

@@ -43,13 +43,17 @@ class EbayConsent:
         self._wire = Wire(request.clock, self._base_url, request.calls, keeps_connections=False)
 
     def consent_url(self, state: str) -> str:
-        """The page the seller opens, signed in at eBay."""
+        """The page the seller opens.
+
+        eBay asks who it is even where somebody is signed in: a browser may be another shop's.
+        """
         query = {
             "client_id": self._settings.app_id,
             "redirect_uri": self._settings.ru_name,
             "response_type": "code",
             "scope": " ".join(SCOPES),
             "state": state,
+            "prompt": "login",
         }
         return f"{self._page}?{urlencode(query)}"
 

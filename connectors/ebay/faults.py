@@ -28,18 +28,23 @@ _GENERAL: Final[Mapping[str, tuple[type[sdk.ChannelError], str]]] = {
     "5": (sdk.Bug, "eBay cannot read our request"),
     "21916254": (sdk.Bug, "more than four quantities in one call"),
 }
+_ENDED: Final = (
+    "the listing has ended: relist it; it gets a new ItemID, which is found by itself by its SKU, "
+    "or at once by oms-sync listings discover"
+)
 #: what the operator can do about a refused write
 REMEDIES: Final[Mapping[str, str]] = {
-    "17": "eBay does not know the listing: discover listings again",
-    "291": "the listing has ended: relist it, then discover listings again",
-    "21916750": "the listing has ended: relist it, then discover listings again",
+    "17": "eBay does not know the listing: it was deleted, or is another seller's; one relisted is "
+    "found by itself by its SKU, or at once by oms-sync listings discover",
+    "291": _ENDED,
+    "21916750": _ENDED,
     "21916286": "it is no fixed-price listing: unlink it",
     "21916293": "eBay's policy check blocks the listing: see it at eBay",
     "21916583": "a quantity of 0 is refused: switch on out-of-stock control at eBay",
-    "21916591": "the listing has no such variation: discover listings again",
-    "21916635": "the listing's variations have changed: discover listings again",
+    "21916591": "the listing has no such variation: give it back at eBay, or unlink it here",
+    "21916635": "the listing's variations have changed: new ones are found by themselves by SKU",
     "21916735": "the variation needs a SKU of its own: give it one at eBay, then discover again",
-    "21916799": "the listing has no such SKU: discover listings again",
+    "21916799": "the listing has no such SKU: what has it now is found by itself; unlink this one",
     "21916964": "the tracking number is in use elsewhere: check it",
     "21919165": "the listing had its revisions of the day: a newer quantity goes tomorrow",
     "21919188": "the seller's limit at eBay is reached: lower the cap, or have the limit raised",

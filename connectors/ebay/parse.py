@@ -30,6 +30,11 @@ _PAYOUT_HOLDS: Final = frozenset(
     "Released".split()
 )
 _MASKED: Final = frozenset({"invalid request", "***", "n/a"})
+#: tax eBay takes of the buyer and pays to the state itself; the other is the seller's to pay
+_REMITTED: Final = "eBayCollectAndRemitTaxes"
+#: eBay's numbers for goods that cross a border; its others are of sales within one market
+_IMPORT_NUMBERS: Final = frozenset("ABN GST IOSS IRD SST VAT VOEC".split())
+_NO_NUMBER: Final = "-"
 _DIGITS: Final = re.compile(r"\d{1,10}")
 _COUNTRY: Final = re.compile("[A-Z]{2}")
 _MISFORMED: Final = (sdk.InvalidValue, LookupError, TypeError, ValueError, AttributeError)
@@ -169,7 +174,9 @@ def _facts(order: Node, lines: tuple[sdk.LineSight, ...], tables: Tables) -> sdk
         currency=total.currency if total else None,
         total=total,
         shipping=_money(order, "ShippingServiceSelected/ShippingServiceCost", order),
-        tax=_sum(order, ("eBayCollectAndRemitTaxes/TotalTaxAmount", "Taxes/TotalTaxAmount")),
+        tax=_sum(order, (f"{_REMITTED}/TotalTaxAmount", "Taxes/TotalTaxAmount")),
+        tax_remitted=_sum(order, (f"{_REMITTED}/TotalTaxAmount",)),
+        import_tax_number=_import_tax_number(order),
         discount=_sum(
             order,
             tuple(
@@ -180,6 +187,7 @@ def _facts(order: Node, lines: tuple[sdk.LineSight, ...], tables: Tables) -> sdk
         are_taxes_included=False,
         fulfilled_by="seller",
         shipping_service=_service(order, tables),
+        buyer_note=_buyer_note(order),
         buyer=_buyer(order),
         recipient=_recipient(order),
         channel_holds=_holds(order, tables),
@@ -248,6 +256,13 @@ def _service(order: Node, tables: Tables) -> str | None:
     return tables["services"].look_up(service).value if service else None
 
 
+def _import_tax_number(order: Node) -> str | None:
+    """What a customs form names, so that nobody taxes the parcel a second time."""
+    told = order.all(f"{LINES}/{_REMITTED}/eBayReference")
+    numbers = {each.text() for each in told if each.attribute("name") in _IMPORT_NUMBERS}
+    return ", ".join(sorted(one for one in numbers if one and one != _NO_NUMBER)) or None
+
+
 def _deadlines(order: Node) -> Iterable[datetime]:
     path = f"{LINES}/ShippingServiceSelected/ShippingPackageInfo/HandleByTime"
     return [moment(text) for each in order.all(path) if (text := each.text())]
@@ -261,11 +276,21 @@ def _buyer(order: Node) -> sdk.Person | None:
     names = ("UserFirstName", "UserLastName")
     parts = [_shown(line.text(f"Buyer/{one}")) for one in names] if line else []
     email = _shown(line.text("Buyer/Email")) if line else None
-    buyer_id = order.text("BuyerUserID")
+    # A name may change and differs by jurisdiction; the token does not, and notices name it, too.
+    buyer_id = _shown(order.text("EIASToken")) or _shown(order.text("BuyerUserID"))
     name = " ".join(one for one in parts if one) or None
     if not (name or email or buyer_id):
         return None
     return sdk.Person(name=name, email=email, channel_buyer_id=buyer_id)
+
+
+def _buyer_note(order: Node) -> str | None:
+    """What the buyer wrote at checkout; orders combined into one keep each line's."""
+    said = [order.text("BuyerCheckoutMessage")]
+    said += [line.text("BuyerCheckoutMessage") for line in order.all(LINES)]
+    notes = dict.fromkeys(text for one in said if (text := _shown(one)))
+    rows = (row.strip() for note in notes for row in note.splitlines())
+    return "\n".join(row for row in rows if row) or None
 
 
 def _recipient(order: Node) -> sdk.Person | None:

@@ -2,7 +2,7 @@
 
 eBay allows a listing so many revisions a day, whatever the API. Up to a share of them quantities go
 at once; then they are spread over what is left of the day. What waits is not kept here: the hub
-looks, and sends what is right by then. A decrease that could oversell does not wait for its turn,
+comes again, with what is right by then. A decrease that could oversell does not wait for its turn,
 and the last revisions of a day are kept for such, the very last for a quantity of 0.
 """
 
@@ -66,9 +66,9 @@ class Node:
 #: what became of a node, and why
 Verdict: TypeAlias = tuple[sdk.PushOutcome, str]
 APPLIED: Final = (sdk.PushOutcome.APPLIED, "")
-#: not sent: the hub looks after a while, finds it missing, and sends what is right by then
+#: not sent: the hub comes again, with what is right by then
 WAITING: Final = (
-    sdk.PushOutcome.ACCEPTED,
+    sdk.PushOutcome.POSTPONED,
     "the listing was revised often today: its newest quantity waits for its turn",
 )
 

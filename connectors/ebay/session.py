@@ -28,7 +28,7 @@ class EbaySession:
         settings = request.settings
         self._tables = request.tables
         self._client = Client(request)
-        self._account = AccountDesk(self._client, settings, request.account)
+        self._account = AccountDesk(self._client, request)
         self._orders = OrderReader(
             self._client,
             lag_seconds=settings.visibility_lag_seconds,
@@ -85,6 +85,10 @@ class EbaySession:
     def cancel_order(self, cancellation: sdk.OutgoingCancellation) -> str | None:
         with understood("eBay", is_write=True):
             return self._cancels.cancel(cancellation)
+
+    def decline_cancellation(self, channel_order_id: str) -> None:
+        with understood("eBay", is_write=True):
+            self._cancels.decline(channel_order_id)
 
     def read_refunds(self, channel_order_id: str) -> tuple[sdk.ChannelRefund, ...]:
         with understood("eBay"):

@@ -6,7 +6,7 @@ way.
 """
 
 import threading
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Final, TypeAlias
@@ -16,6 +16,7 @@ from connectors.ebay.client import Client
 from connectors.ebay.faults import NOT_FOUND_CODES, are_all, refusal
 from connectors.ebay.ids import read_listing_id
 from connectors.ebay.listings import Shown, offered, read_page, shown
+from connectors.ebay.ownership import Ownership
 from connectors.ebay.rest import STATUS_NOT_FOUND, RestCall
 from connectors.ebay.revisions import APPLIED, Node, Revisions, Verdict
 from connectors.ebay.trading import TradingCall
@@ -31,7 +32,6 @@ SINGLY_MAX: Final = 2
 #: how long an answer to "may a listing stand at 0" is believed
 YES_SECONDS: Final = 3600.0
 NO_SECONDS: Final = 300.0
-BY_REST_MAX: Final = 100_000
 OFFERS_MAX: Final = 25
 #: why a quantity that could wait was not sent
 SPARED: Final = "the calls left today are kept for reading orders, and for what could oversell"
@@ -54,8 +54,8 @@ class StockDesk:
         self.revisions = Revisions(request.clock, request.tokens)
         self.per_page = render.LISTINGS_PER_PAGE
         self._revising, self._lock = threading.Lock(), threading.Lock()
-        #: listings Trading may not revise; what a restart forgets is learnt again by one refusal
-        self._by_rest: OrderedDict[str, None] = OrderedDict()
+        #: listings Trading may not revise
+        self._by_rest = Ownership(request.tokens)
         self._zero: tuple[bool, float] | None = None
 
     # --- looking ---------------------------------------------------------------------------------
@@ -145,7 +145,10 @@ class StockDesk:
             verdicts |= dict.fromkeys((node.key for node in later), revisions.WAITING)
             verdicts |= revisions.not_sent(spared, SPARED)
             at = dict.fromkeys(verdicts, self._client.now())
-            sent = self._send(nodes, at)
+            try:
+                sent = self._send(nodes, at)
+            finally:
+                self._by_rest.keep()
         self.revisions.shows(
             {one.key: one.entry.quantity if sent[one.key] == APPLIED else None for one in nodes}
         )
@@ -194,7 +197,7 @@ class StockDesk:
     def _together(self, nodes: Sequence[Node]) -> set[str]:
         """Listings of which so much changes that it goes with one call."""
         counted = Counter(node.name.item_id for node in nodes)
-        return {one for one, n in counted.items() if n > NODES_MAX} - set(self._by_rest)
+        return {one for one, n in counted.items() if n > NODES_MAX and one not in self._by_rest}
 
     def _revise_chunk(
         self, chunk: Sequence[Node], rest: Sequence[Node], *, is_first: bool
@@ -244,7 +247,7 @@ class StockDesk:
         for entry in entries:
             name = read_listing_id(entry.channel_listing_id)
             if name is None:
-                reason = "eBay has no such listing: discover listings again"
+                reason = "this is no listing of eBay's: unlink it, and discover listings"
             elif name.is_variation and not name.sku:
                 reason = "the variation has no SKU: give it one at eBay, then discover listings"
             elif entry.quantity == 0 and not self.is_zero_allowed():
@@ -287,11 +290,7 @@ class StockDesk:
             answer, nodes
         )
         verdicts |= dict.fromkeys((node.key for node in worn), revisions.WAITING)
-        for node in nodes:
-            if node.key not in verdicts:
-                self._by_rest[node.name.item_id] = None
-        while len(self._by_rest) > BY_REST_MAX:
-            self._by_rest.popitem(last=False)
+        self._by_rest.learn(node.name.item_id for node in nodes if node.key not in verdicts)
         return verdicts
 
     def _set_by_rest(self, node: Node, *, is_first: bool) -> Verdict:

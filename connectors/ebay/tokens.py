@@ -55,6 +55,10 @@ class Credentials:
         """Another token than the one just refused."""
         return self._tokens[kind].renew(refused)
 
+    def prove(self) -> None:
+        """Have a token granted now; raises AuthFailed once the seller revoked the consent."""
+        self._tokens[USER].prove()
+
     def _keys(self, _: Mapping[str, str]) -> tuple[str, ...]:
         return self._settings.app_id, self._settings.cert_id.get_secret_value()
 

@@ -15,6 +15,9 @@ from oms_sync.sdk.strict_json import read_json
 #: the headers name no topic; the body does, once it is known to be genuine
 TOPIC: Final = "notification"
 _CODE: Final = re.compile(r"[A-Za-z0-9._~-]{1,200}")
+#: how a notice names a person, the way orders do first
+_PERSON: Final = ("eiasToken", "userId", "username")
+_PERSON_ID: Final = re.compile(r"[!-~]{1,200}")
 
 
 class EbayWebhook:
@@ -38,8 +41,9 @@ class EbayWebhook:
         if topic == "AUTHORIZATION_REVOCATION":
             # Whose consent ended is not taken from the message: the account is asked.
             return Hint(kind=HintKind.ACCOUNT)
-        # MARKETPLACE_ACCOUNT_DELETION names buyers of everybody: it is kept, and nothing to look at
-        # here follows from it. Neither does anything from topics nobody subscribed to.
+        if topic == "MARKETPLACE_ACCOUNT_DELETION":
+            return Hint(kind=HintKind.ERASURE, object_id=_person(message))
+        # Nothing follows from topics nobody subscribed to.
         return Hint(kind=HintKind.NOTHING)
 
     def answer_challenge(
@@ -54,6 +58,17 @@ class EbayWebhook:
 
 
 WEBHOOK: Final = EbayWebhook()
+
+
+def _person(message: Any) -> str:
+    """Who closed the account at eBay, by the id `parse.py` keys buyers on."""
+    notification = message.get("notification")
+    said = notification.get("data") if isinstance(notification, dict) else None
+    names = [said.get(one) for one in _PERSON] if isinstance(said, dict) else []
+    found = next((one for one in names if one), None)
+    if not isinstance(found, str) or not _PERSON_ID.fullmatch(found):
+        raise BadPayload("the notice of a closed account names nobody")
+    return found
 
 
 def _text(message: Any, *path: str) -> str:

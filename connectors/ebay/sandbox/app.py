@@ -98,7 +98,7 @@ class EbaySandbox:
         self._request_numbers = count(1)
         self._controls = Starlette(
             routes=[
-                *extra_routes(self.sales, self.post_order),
+                *extra_routes(self.sales, self.post_order, self.pushes),
                 *control_routes(self.sales, self.faults, options),
             ],
             exception_handlers={Refusal: refusal_response},

@@ -109,6 +109,8 @@ class Books:
         self.fails_refunds = False
         self._region = 1 + int(store.secret("order-region")[:4], 16) % 27
         self._list_everything()
+        #: what each offer was listed with, by variant id
+        self.listed_with = {each.id: each.available() for each in store.by_sku.values()}
 
     # --- listings --------------------------------------------------------------------------------
 

@@ -2,7 +2,8 @@
 
 `POST /_sandbox/ebay/combine/{order}/{other}`; `POST /_sandbox/ebay/listings/{sku}/{end|relist}`;
 `POST /_sandbox/ebay/gather` with `{"skus": […]}`; `POST /_sandbox/ebay/cancellation/{order}/{ask|
-reject}`; `GET /_sandbox/ebay/consented`, where a browser ends after the consent.
+reject}`; `POST /_sandbox/ebay/closed/{order}`: its buyer closes the account at the channel;
+`GET /_sandbox/ebay/consented`, where a browser ends after the consent.
 """
 
 from typing import Any
@@ -12,11 +13,12 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from connectors.ebay.sandbox.post_order import PostOrderDoors
+from connectors.ebay.sandbox.pushes import Pushes
 from connectors.ebay.sandbox.sales import SellerSales
 from oms_sync.sdk.sandbox import Refusal
 
 
-def extra_routes(sales: SellerSales, post_order: PostOrderDoors) -> list[Route]:
+def extra_routes(sales: SellerSales, post_order: PostOrderDoors, pushes: Pushes) -> list[Route]:
     """The routes, to stand before the common ones."""
 
     async def combine(request: Request) -> Response:
@@ -30,11 +32,15 @@ def extra_routes(sales: SellerSales, post_order: PostOrderDoors) -> list[Route]:
         item_id = sales.end_listing(sku) if act == "end" else sales.relist(sku)
         return JSONResponse({"channel_sku": sku, "item_id": item_id})
 
+    async def close(request: Request) -> Response:
+        return JSONResponse(pushes.close_account(request.path_params["order"]))
+
     path = "/_sandbox/ebay"
     return [
         *_cancellation_routes(post_order),
         Route(f"{path}/combine/{{order}}/{{other}}", combine, methods=["POST"]),
         Route(f"{path}/listings/{{channel_sku:path}}/{{act}}", turn, methods=["POST"]),
+        Route(f"{path}/closed/{{order}}", close, methods=["POST"]),
         Route(f"{path}/gather", _gather(sales), methods=["POST"]),
         Route(f"{path}/consented", _consented, methods=["GET"]),
     ]

@@ -24,6 +24,7 @@ REASONS: Final = frozenset(
 )
 _BASE: Final = "/post-order/v2/cancellation"
 _API: Final = ("post-order", "cancellation")
+_REJECT: Final = frozenset({"shipmentDate", "trackingNumber"})
 _CREATE: Final = frozenset({"legacyOrderId", "cancelReason", "buyerPaid", "buyerPaidDate"})
 
 
@@ -47,11 +48,13 @@ class PostOrderDoors:
         self.known: dict[int, Cancellation] = {}
         ask, find = f"POST {_BASE}/check_eligibility", f"GET {_BASE}/search"
         one, agree = f"GET {_BASE}/{{id}}", f"POST {_BASE}/{{id}}/approve"
+        refuse = f"POST {_BASE}/{{id}}/reject"
         self.doors = (
             make_door("checkCancelEligibility", ask, self._ask, _API, USER),
             make_door("searchCancellations", find, self._search, _API, USER),
             make_door("createCancellation", f"POST {_BASE}", self._create, _API, USER),
             make_door("approveCancellation", agree, self._approve, _API, USER),
+            make_door("rejectCancellation", refuse, self._reject, _API, USER),
             make_door("getCancellation", one, self._get, _API, USER),
         )
 
@@ -75,9 +78,12 @@ class PostOrderDoors:
             asked = self._of(order)
             if asked is None:
                 raise Refusal(409, "nothing_asked")
-            asked.status = REJECTED
-            self._books.sheets[order.id].is_cancel_asked = False
-            self._store.changed(order)
+            self._refuse(asked)
+
+    def _refuse(self, asked: Cancellation) -> None:
+        asked.status = REJECTED
+        self._sheet(asked.order).is_cancel_asked = False
+        self._store.changed(asked.order)
 
     def _note(self, order: Order, requestor: str, reason: str, status: str) -> Cancellation:
         now = self._store.second()
@@ -159,6 +165,17 @@ class PostOrderDoors:
             raise RestError(1621)
         if not self._store.faults.fires("F09"):
             self._close(asked)
+        return show(200, {})
+
+    def _reject(self, call: RestCall) -> Reply:
+        if not call.has_body:
+            raise RestError(1619)
+        refuse_unknown(call.body, _REJECT, 1619)
+        asked = self._find(call)
+        if asked.status != REQUESTED:
+            raise RestError(1620)
+        if not self._store.faults.fires("F09"):
+            self._refuse(asked)
         return show(200, {})
 
     def _get(self, call: RestCall) -> Reply:

@@ -1,6 +1,7 @@
 """Signed pushes to subscribers: compact JSON, and the faults F11 to F14.
 
-ORDER_CONFIRMATION comes once per line, when the order is paid; it may come again.
+ORDER_CONFIRMATION comes once per line, when the order is paid; it may come again. A buyer who
+closes the account at the channel is told of once.
 """
 
 import json
@@ -20,6 +21,7 @@ from oms_sync.sdk.sandbox_wire import Courier, Letter
 
 PAYLOAD: Final = {"format": "JSON", "schemaVersion": "1.0", "deliveryProtocol": "HTTPS"}
 CONFIRMATION: Final = "ORDER_CONFIRMATION"
+CLOSED: Final = "MARKETPLACE_ACCOUNT_DELETION"
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -100,15 +102,32 @@ class Pushes:
             self._confirm(record, detail)
 
     def _confirm(self, order: Order, lines: Iterable[Line]) -> None:
+        for wanted in self._listeners(CONFIRMATION):
+            for line in lines:
+                self._push(wanted, self._fact(order, line))
+
+    def close_account(self, channel_order_id: str) -> dict[str, Any]:
+        """Who bought it closes the account at the channel; answers what is said of them."""
+        store = self._store
+        with store.act():
+            order = self._books.order(channel_order_id)
+            person = order.buyer["id"]
+            fact = {
+                "username": f"buyer_{order.number}",
+                "userId": store.secret(f"buyer/{person}")[:11],
+                "eiasToken": f"nY+{person}seQ==",
+            }
+            for wanted in self._listeners(CLOSED):
+                self._push(wanted, fact)
+        return fact
+
+    def _listeners(self, topic: str) -> list[Wanted]:
         by_api = {each.destination.endpoint for each in self.wanted.values()}
-        listeners = [
+        known = [
             *self.wanted.values(),
             *(each for each in self.configured if each.destination.endpoint not in by_api),
         ]
-        for wanted in listeners:
-            if wanted.topic == CONFIRMATION:
-                for line in lines:
-                    self._push(wanted, self._fact(order, line))
+        return [each for each in known if each.topic == topic]
 
     def _fact(self, order: Order, line: Line) -> dict[str, Any]:
         sheet, store = self._books.sheets[order.id], self._store

@@ -33,6 +33,8 @@ class RestCall:
     is_user: bool
     #: the same API, for Location headers
     base: str
+    #: False where nothing was sent, not even an empty object
+    has_body: bool = True
 
 
 Handler = Callable[[RestCall], Reply]
@@ -106,6 +108,7 @@ class Rest:
                     body=_parse(request[1]),
                     is_user=self._tokens.is_user(token),
                     base=self._store.options.base_url + match.string[: match.end()],
+                    has_body=bool(request[1]),
                 )
                 return door.handle(call)
             except RestError as error:

@@ -163,12 +163,16 @@ class SellerSales:
             return str(listing.id)
 
     def relist(self, channel_sku: str) -> str:
-        """An ended listing goes on under another ItemID."""
+        """An ended listing goes on under another ItemID, with the quantity it was listed with."""
         with self._store.act():
             listing = self._books.listing_of[self._store.variant_of(channel_sku).id]
             if listing.ended_at is None:
                 raise Refusal(409, "not_ended")
-            return str(self._books.relist(listing).id)
+            fresh, place = self._books.relist(listing), self._store.places[0]
+            for variant in fresh.variants:
+                units = self._books.listed_with[variant.id]
+                self._store.move(variant, place, units - variant.levels[place.id].available)
+            return str(fresh.id)
 
     def set_quantity(self, channel_sku: str, quantity: int) -> None:
         self._sales.set_quantity(channel_sku, quantity)

@@ -1,6 +1,4 @@
-"""The account: who we are, what eBay pushes to us, and what is left of the day's calls."""
-
-from datetime import UTC, datetime
+"""The account: its settings, what eBay pushes to us, and what is left of the day's calls."""
 
 import pytest
 
@@ -9,7 +7,6 @@ from connectors.ebay.settings import EbaySettings
 from connectors.ebay.trading import TradingCall
 from oms_sync.sdk import (
     AuthFailed,
-    BadPayload,
     ChannelDown,
     PermissionMissing,
     Priority,
@@ -22,34 +19,8 @@ URL = "https://hub.example/webhooks/ebay-a"
 OTHER = "https://other.example/webhooks/shop-b"
 USER = "<User><UserID>seller</UserID><Email>seller@shop.example</Email></User>"
 CAN = ("GetUserPreferences", "<OutOfStockControlPreference>true</OutOfStockControlPreference>")
-CANNOT = ("GetUserPreferences", "<OutOfStockControlPreference>false</OutOfStockControlPreference>")
 CALL = TradingCall(name="GetUser", body=who_we_are())
 MINUTE = 60
-
-
-# --- who we are ----------------------------------------------------------------------------------
-
-
-def test_the_check_tells_who_we_are_and_what_time_it_is_there(answers, make_session):
-    answers(CAN, ("GetUser", USER, {"at": "2026-03-01T12:00:07.000Z"}))
-    check = make_session().check()
-    assert check.channel_account == "seller"
-    assert check.channel_time == datetime(2026, 3, 1, 12, 0, 7, tzinfo=UTC)
-    assert check.warnings == ()
-    assert check.detail["compatibility_level"] == "1423"
-
-
-def test_the_check_warns_of_what_will_not_work(answers, make_session):
-    answers(CANNOT, ("GetUser", USER))
-    warnings = make_session(settings={"verification_token": None}).check().warnings
-    assert any("out-of-stock control" in one for one in warnings)
-    assert any("verification_token" in one for one in warnings)
-
-
-def test_an_answer_that_names_nobody_is_bad_payload(answers, make_session):
-    answers(CAN, ("GetUser", "<User/>"))
-    with pytest.raises(BadPayload):
-        make_session().check()
 
 
 # --- settings ------------------------------------------------------------------------------------

@@ -45,6 +45,7 @@ def test_the_page_is_asked_for_with_the_redirect_name_and_every_scope(seller, co
         "response_type": "code",
         "scope": " ".join(SCOPES),
         "state": "s",
+        "prompt": "login",
     }
     production = CONNECTOR.load_consent()(replace(seller.request(), endpoint=None))
     assert production.consent_url("s").startswith("https://auth.ebay.com/oauth2/authorize?")
@@ -101,6 +102,18 @@ def test_a_new_consent_replaces_one_taken_back(seller, consent):
         session.check()
     consent.redeem(_browse(consent.consent_url("s")), "s")
     assert session.check().channel_account == seller.account
+
+
+@pytest.mark.proves("F29")
+def test_a_revoked_consent_is_noticed_while_the_access_token_still_opens(seller):
+    """eBay lets a token live out its two hours; only asking for the next one shows the end."""
+    session = seller.open()
+    session.check()
+    seller.sandbox.tokens.refresh_token = "taken back"
+    seller.advance(61)
+    assert session.read_orders_by_id(["12-12345-12345"]) is not None
+    with pytest.raises(AuthFailed, match="revoked"):
+        session.check()
 
 
 def test_without_the_redirect_name_the_remedy_is_named(seller):

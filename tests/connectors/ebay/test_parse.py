@@ -221,6 +221,24 @@ def test_a_line_marked_as_shipped_says_so_and_counts_no_units(parsed):
     assert [line.is_marked_shipped for line in parsed("held-and-odd").lines] == [False, False]
 
 
+def test_what_is_delivered_as_a_download_reserves_nothing(parsed):
+    first, second = parsed("paid").lines
+    assert (first.is_stocked, second.is_stocked) == (None, None)
+    named = "<TransactionID>27000037001"
+    first, second = parsed("paid", (named, f"<IntangibleItem>true</IntangibleItem>{named}")).lines
+    assert (first.is_stocked, second.is_stocked) == (False, None)
+
+
+def test_goods_the_buyer_fetches_say_so_instead_of_a_carriers_service(parsed):
+    assert parsed("paid").facts.shipping_service == "usps_priority"
+    fetched = (
+        "<Total currency",
+        "<PickupMethodSelected><PickupMethod>InStorePickup</PickupMethod></PickupMethodSelected>"
+        "<Total currency",
+    )
+    assert parsed("paid", fetched).facts.shipping_service == "pickup"
+
+
 @pytest.mark.proves("I-06", "F24")
 def test_a_cancelled_line_without_its_quantity_makes_the_order_incomplete_not_unreadable(parsed):
     sight = parsed(
@@ -252,6 +270,41 @@ def test_totals_add_up_with_the_tax_ebay_collects_and_the_sellers_discounts(pars
     assert sight.facts.tax.amount == Decimal("2.08")
     assert sight.facts.discount.amount == Decimal("1.00")
     assert money_residual(first_sight("ebay-a", sight)).amount == 0
+
+
+OWN_TAX = (
+    "</SellerDiscounts>",
+    '</SellerDiscounts><Taxes><TotalTaxAmount currencyID="USD">0.50</TotalTaxAmount></Taxes>',
+)
+
+
+def test_tax_ebay_remits_is_kept_apart_from_the_sellers_own(parsed):
+    assert parsed("paid").facts.tax_remitted.amount == Decimal("2.08")
+    facts = parsed("paid", OWN_TAX).facts
+    assert (facts.tax.amount, facts.tax_remitted.amount) == (Decimal("2.58"), Decimal("2.08"))
+
+
+def test_a_sellers_own_tax_is_nothing_ebay_remits(parsed):
+    facts = parsed("paid", ("eBayCollectAndRemitTaxes>", "Taxes>")).facts
+    assert (facts.tax.amount, facts.tax_remitted) == (Decimal("2.08"), None)
+
+
+@pytest.mark.parametrize(
+    ("name", "number", "found"),
+    [
+        ("IOSS", "IM1234567890", "IM1234567890"),
+        ("VOEC", "2024926", "2024926"),
+        ("OSS", "DE123456789", None),  # a sale within the union
+        ("DDG", "777", None),  # nothing that is sent
+        ("SST", "-", None),  # there is no number
+        ("", "7", None),
+    ],
+)
+def test_the_number_import_tax_was_paid_under_is_known(parsed, name, number, found):
+    reference = f'<eBayReference name="{name}">{number}</eBayReference>'
+    for_one = '<TotalTaxAmount currencyID="USD">1.78'
+    facts = parsed("paid", (for_one, reference + for_one)).facts
+    assert facts.import_tax_number == found
 
 
 def test_the_price_of_a_line_is_per_unit(parsed):
@@ -291,8 +344,32 @@ def test_an_empty_address_is_none(parsed, recordings):
     assert parsed("paid", change).facts.recipient is None
 
 
-def test_the_buyer_is_keyed_on_the_id_ebay_gives(parsed):
-    assert parsed("paid").facts.buyer.channel_buyer_id == "immutable-7f3a"
+BUYER = "<BuyerUserID>immutable-7f3a</BuyerUserID>"
+
+
+@pytest.mark.parametrize(
+    ("shown", "found"),
+    [
+        (BUYER, "immutable-7f3a"),
+        (f"{BUYER}<EIASToken>nY+s==</EIASToken>", "nY+s=="),
+        ("<BuyerUserID>another-name</BuyerUserID><EIASToken>nY+s==</EIASToken>", "nY+s=="),
+        (f"{BUYER}<EIASToken>Invalid Request</EIASToken>", "immutable-7f3a"),
+        ("<BuyerUserID>Invalid Request</BuyerUserID>", None),
+    ],
+)
+def test_the_buyer_is_keyed_on_the_id_that_never_changes(parsed, shown, found):
+    assert parsed("paid", (BUYER, shown)).facts.buyer.channel_buyer_id == found
+
+
+def test_what_the_buyer_wrote_is_kept_once_for_each_line_that_says_it(parsed):
+    assert parsed("paid").facts.buyer_note is None
+    said = "<BuyerCheckoutMessage>Ring &amp; wait</BuyerCheckoutMessage>"
+    assert parsed("paid", (BUYER, BUYER + said)).facts.buyer_note == "Ring & wait"
+    lines = ("<Buyer><Email>", f"{said}<Buyer><Email>")
+    assert parsed("paid", lines).facts.buyer_note == "Ring & wait"
+    other = said.replace("Ring", "Knock")
+    facts = parsed("paid", lines, (BUYER, BUYER + other)).facts
+    assert facts.buyer_note == "Knock & wait\nRing & wait"
 
 
 # --- refusals ------------------------------------------------------------------------------------

@@ -161,12 +161,17 @@ def test_an_order_changed_while_a_list_is_paged_is_listed_all_the_same(seller):
 def test_a_relisted_listing_is_found_under_its_new_id_and_pushed_there(seller):
     session, sku = seller.open(), seller.sku()
     old = seller.listing_ids()[0]
+    listed_with = seller.quantity(old)
     placed = seller.place_order(1)
+    _push(session, old, 2, sku)
     before = _sight(seller, session, placed).lines[0].channel_line_id
     seller.sandbox.sales.end_listing(sku)
     new = seller.sandbox.sales.relist(sku)
     found = _all_listings(session)
     assert (old in found, new in found) == (False, True)
+    assert found[new].quantity == listed_with, "the old original quantity is on sale again"
+    assert found[new].channel_sku == sku
+    assert session.read_stock([old]).quantities == {}
     assert _push(session, old, 5, sku).outcome is PushOutcome.REJECTED
     assert _push(session, new, 5, sku).outcome is PushOutcome.APPLIED
     assert seller.quantity(new) == 5

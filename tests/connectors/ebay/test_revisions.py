@@ -69,7 +69,7 @@ def test_beyond_its_share_of_the_day_an_increase_waits_for_its_turn(seller):
     outcomes = [
         _push(session, _entry(item_id, quantity))[item_id].outcome for quantity in range(20, 25)
     ]
-    assert outcomes == [PushOutcome.APPLIED] * 2 + [PushOutcome.ACCEPTED] * 3
+    assert outcomes == [PushOutcome.APPLIED] * 2 + [PushOutcome.POSTPONED] * 3
     assert seller.quantity(item_id) == 21
     seller.advance(3600)
     assert _push(session, _entry(item_id, 30))[item_id].outcome is PushOutcome.APPLIED
@@ -82,7 +82,7 @@ def test_what_waited_is_sent_only_when_the_hub_still_wants_it(seller):
     session = seller.open()
     item_id = _used(session, seller, FREE_MAX - 1)
     _push(session, _entry(item_id, 2))
-    assert _push(session, _entry(item_id, 27))[item_id].outcome is PushOutcome.ACCEPTED
+    assert _push(session, _entry(item_id, 27))[item_id].outcome is PushOutcome.POSTPONED
     for _ in range(3):
         seller.advance(3600)
         assert session.read_stock([item_id]).quantities == {item_id: 2}
@@ -94,11 +94,11 @@ def test_what_waited_is_sent_only_when_the_hub_still_wants_it(seller):
     ("shown", "wanted", "outcome"),
     [
         (100, 50, PushOutcome.APPLIED),
-        (100, 99, PushOutcome.ACCEPTED),
+        (100, 99, PushOutcome.POSTPONED),
         (12, 10, PushOutcome.APPLIED),
         (3, 2, PushOutcome.APPLIED),
         (3, 0, PushOutcome.APPLIED),
-        (3, 5, PushOutcome.ACCEPTED),
+        (3, 5, PushOutcome.POSTPONED),
     ],
 )
 def test_a_decrease_that_could_oversell_does_not_wait(seller, shown, wanted, outcome):
@@ -114,14 +114,14 @@ def test_what_a_look_shows_tells_a_decrease(seller):
     item_id = _used(session, seller, FREE_MAX + 20)
     seller.set_quantity(item_id, 60)
     session.read_stock([item_id])
-    assert _push(session, _entry(item_id, 59))[item_id].outcome is PushOutcome.ACCEPTED
+    assert _push(session, _entry(item_id, 59))[item_id].outcome is PushOutcome.POSTPONED
     assert _push(session, _entry(item_id, 20))[item_id].outcome is PushOutcome.APPLIED
 
 
 def test_for_a_zero_there_is_room_until_ebay_itself_refuses(seller):
     session = seller.open()
     item_id = _used(session, seller, REVISIONS_MAX)
-    assert _push(session, _entry(item_id, 1))[item_id].outcome is PushOutcome.ACCEPTED
+    assert _push(session, _entry(item_id, 1))[item_id].outcome is PushOutcome.POSTPONED
     assert _push(session, _entry(item_id, 0))[item_id].outcome is PushOutcome.APPLIED
     assert seller.quantity(item_id) == 0
 
@@ -129,7 +129,7 @@ def test_for_a_zero_there_is_room_until_ebay_itself_refuses(seller):
 def test_a_zero_ebay_refuses_for_the_day_is_warned_of(seller):
     session, item_id = seller.open(), seller.listing_ids()[0]
     _wear_out(seller, item_id)
-    assert _push(session, _entry(item_id, 0))[item_id].outcome is PushOutcome.ACCEPTED
+    assert _push(session, _entry(item_id, 0))[item_id].outcome is PushOutcome.POSTPONED
     (said,) = (one for one in session.check().warnings if "revisions" in one)
     assert item_id in said
     seller.advance(DAY_SECONDS)
@@ -152,7 +152,7 @@ def test_a_listing_that_waits_keeps_no_other_waiting(seller):
     item_id = _used(session, seller, FREE_MAX)
     other = seller.listing_ids()[1]
     results = _push(session, _entry(item_id, 400), _entry(other, 4))
-    assert results[item_id].outcome is PushOutcome.ACCEPTED
+    assert results[item_id].outcome is PushOutcome.POSTPONED
     assert results[other].outcome is PushOutcome.APPLIED
     assert seller.quantity(other) == 4
 
@@ -167,9 +167,9 @@ def _wear_out(seller, item_id):
 def test_what_ebay_refuses_for_the_day_goes_the_next_day(seller):
     session, item_id = seller.open(), seller.listing_ids()[0]
     _wear_out(seller, item_id)
-    assert _push(session, _entry(item_id, 4))[item_id].outcome is PushOutcome.ACCEPTED
+    assert _push(session, _entry(item_id, 4))[item_id].outcome is PushOutcome.POSTPONED
     seller.advance(600)
-    assert _push(session, _entry(item_id, 4))[item_id].outcome is PushOutcome.ACCEPTED
+    assert _push(session, _entry(item_id, 4))[item_id].outcome is PushOutcome.POSTPONED
     assert seller.gate.spent["ReviseInventoryStatus"] == 1, "eBay is not asked again in vain"
     seller.advance(DAY_SECONDS)
     assert _push(session, _entry(item_id, 4))[item_id].outcome is PushOutcome.APPLIED
@@ -250,7 +250,7 @@ def test_many_variations_wait_and_go_together(seller, variations):
     _push(session, *(_entry(one, 20) for one in variations))
     session._stock.revisions.count([item_id] * (FREE_MAX + 20))
     more = _push(session, *(_entry(one, 30) for one in variations))
-    assert {one.outcome for one in more.values()} == {PushOutcome.ACCEPTED}
+    assert {one.outcome for one in more.values()} == {PushOutcome.POSTPONED}
     first, *others = variations
     less = _push(session, _entry(first, 1), *(_entry(one, 30) for one in others))
     assert {one.outcome for one in less.values()} == {PushOutcome.APPLIED}

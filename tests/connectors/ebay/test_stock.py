@@ -237,17 +237,17 @@ def test_nothing_to_change_is_a_success(code, push, say):
 @pytest.mark.parametrize(
     ("code", "remedy"),
     [
-        (291, "relist"),
+        (291, "found by itself"),
         (21916750, "relist"),
         (21916735, "SKU of its own"),
-        (21916799, "discover"),
-        (21916591, "discover"),
+        (21916799, "found by itself"),
+        (21916591, "give it back"),
         (21916286, "fixed-price"),
         (21916635, "variations have changed"),
         (21919188, "limit"),
         (21916293, "policy"),
         (21916583, "out-of-stock"),
-        (17, "does not know"),
+        (17, "found by itself"),
     ],
 )
 def test_each_refusal_names_its_remedy(code, remedy, push, say):

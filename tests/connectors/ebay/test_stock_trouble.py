@@ -1,5 +1,8 @@
 """What a push or a look makes of answers that fit no plan: no listing may stop or hide another."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from oms_sync.sdk import (
@@ -155,3 +158,37 @@ def test_a_call_refused_without_a_name_is_repeated_node_by_node(push, say):
 def test_an_error_before_anything_was_sent_is_the_hubs_to_handle(push):
     with pytest.raises(RateLimited):
         push(*SIX, given=[(429, {}, b"")])
+
+
+# --- never two at once ---------------------------------------------------------------------------
+
+
+class _Counted:
+    """Answers pushes, each after waiting for another one to come in meanwhile."""
+
+    def __init__(self, say):
+        self._say, self._lock, self._met = say, threading.Lock(), threading.Event()
+        self._inside, self.most_at_once, self.calls = 0, 0, 0
+
+    def __call__(self, handler):
+        with self._lock:
+            self.calls += 1
+            self._inside += 1
+            self.most_at_once = max(self.most_at_once, self._inside)
+            if self._inside > 1:
+                self._met.set()
+        self._met.wait(0.1)
+        with self._lock:
+            self._inside -= 1
+        call = handler.headers["X-EBAY-API-CALL-NAME"]
+        return (200, {}, self._say.answer(call, _echo(("1", "A"), ("1", "B"))))
+
+
+def test_a_listing_is_never_revised_twice_at_once(scripted, make_session, say):
+    counted, session = _Counted(say), make_session()
+    scripted.answers = [counted]
+    with ThreadPoolExecutor(2) as pool:
+        pushes = [pool.submit(session.push_stock, _batch((f"1/{sku}", sku))) for sku in "AB"]
+        outcomes = {one.outcome for each in pushes for one in each.result()}
+    assert outcomes == {PushOutcome.APPLIED}
+    assert (counted.calls, counted.most_at_once) == (2, 1)

@@ -256,7 +256,6 @@ def test_a_confirmed_order_is_a_hint_to_read_it():
     ("topic", "kind"),
     [
         ("AUTHORIZATION_REVOCATION", HintKind.ACCOUNT),
-        ("MARKETPLACE_ACCOUNT_DELETION", HintKind.NOTHING),
         ("ITEM_MARKED_SHIPPED", HintKind.NOTHING),
     ],
 )
@@ -265,14 +264,42 @@ def test_other_topics_name_no_order(topic, kind):
     assert (hint.kind, hint.object_id) == (kind, "")
 
 
-def test_an_account_deletion_notice_is_verified_and_taken_without_an_order_to_look_at(seller):
-    said = {"username": "somebody", "userId": "u1", "eiasToken": "t1"}
-    body = _message("MARKETPLACE_ACCOUNT_DELETION", said)
+CLOSED = "MARKETPLACE_ACCOUNT_DELETION"
+
+
+def test_a_closed_account_is_named_as_its_orders_name_the_buyer(seller):
+    session, placed = seller.open(), seller.place_order(1)
+    (raw,) = session.read_orders_by_id([placed])
+    buyer = session.parse_order(raw.payload, seller.now()).facts.buyer
+    body = _message(CLOSED, seller.sandbox.pushes.close_account(placed))
     headers = {HEADER: seller.sandbox.pushes.key.header(body)}
     part = open_webhook(seller.request())
     assert part.verify(seller.settings, headers, body) is True
-    assert part.read_hint(headers, body).kind is HintKind.NOTHING
-    assert part.verify(seller.settings, headers, body.replace(b"u1", b"u2")) is False
+    hint = part.read_hint(headers, body)
+    assert (hint.kind, hint.object_id) == (HintKind.ERASURE, buyer.channel_buyer_id)
+    other = body.replace(buyer.channel_buyer_id.encode(), b"else")
+    assert part.verify(seller.settings, headers, other) is False
+
+
+@pytest.mark.parametrize(
+    ("said", "named"),
+    [
+        ({"username": "n", "userId": "u", "eiasToken": "nY+sHZ2Pr=="}, "nY+sHZ2Pr=="),
+        ({"username": "n", "userId": "u"}, "u"),
+        ({"username": "n", "userId": "", "eiasToken": None}, "n"),
+    ],
+)
+def test_a_closed_account_is_named_by_what_never_changes_first(said, named):
+    hint = WEBHOOK.read_hint({}, _message(CLOSED, said))
+    assert (hint.kind, hint.object_id) == (HintKind.ERASURE, named)
+
+
+@pytest.mark.parametrize(
+    "said", [{}, {"eiasToken": 7}, {"eiasToken": "a b"}, {"userId": "x" * 201}]
+)
+def test_a_notice_of_a_closed_account_that_names_nobody_is_bad_payload(said):
+    with pytest.raises(BadPayload, match="names nobody"):
+        WEBHOOK.read_hint({}, _message(CLOSED, said))
 
 
 @pytest.mark.parametrize("order_id", [None, 7, "", "../x", "a b", "9" * 65, ["1"]])

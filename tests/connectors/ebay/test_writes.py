@@ -70,6 +70,25 @@ def test_an_order_is_cancelled_by_post_order_once_whatever_is_asked_again(seller
     assert _cancellations(seller) == [("SELLER", "CANCEL_CLOSED_WITH_REFUND")]
 
 
+def test_a_buyers_request_is_declined_and_the_order_goes_on(seller):
+    session, placed = seller.open(), seller.place_order(1)
+    session.decline_cancellation(placed)
+    assert _cancellations(seller) == [], "nothing was asked"
+    seller.request_cancellation(placed)
+    session.decline_cancellation(placed)
+    session.decline_cancellation(placed)
+    assert _cancellations(seller) == [("BUYER", "CANCEL_REJECTED")]
+    sight = _sight(seller, session, placed)
+    assert (sight.facts.channel_holds, sight.facts.state) == ((), OrderState.OPEN)
+
+
+def test_what_the_seller_is_cancelling_is_not_declined(seller):
+    session, placed = seller.open(), seller.place_order(1)
+    session.cancel_order(_cancellation(_sight(seller, session, placed)))
+    session.decline_cancellation(placed)
+    assert _cancellations(seller) == [("SELLER", "CANCEL_CLOSED_WITH_REFUND")]
+
+
 def test_a_buyers_request_holds_the_order_and_cancelling_agrees_to_it(seller):
     session, placed = seller.open(), seller.place_order(1)
     seller.request_cancellation(placed)
@@ -89,6 +108,36 @@ def test_a_request_the_seller_refused_holds_no_longer_and_a_new_cancellation_is_
     assert sight.facts.channel_holds == ()
     session.cancel_order(_cancellation(sight))
     assert [who for who, _ in _cancellations(seller)] == ["BUYER", "SELLER"]
+
+
+def test_a_request_is_refused_once_and_the_order_goes_on(seller):
+    session, placed = seller.open(), seller.place_order(1)
+    seller.request_cancellation(placed)
+    for _ in range(2):
+        session.decline_cancellation(placed)
+    assert _cancellations(seller) == [("BUYER", "CANCEL_REJECTED")]
+    assert seller.gate.spent["post_order"] == 3, "a look, the no, and a look that finds nothing"
+    facts = _sight(seller, session, placed).facts
+    assert (facts.state, facts.channel_holds) == (OrderState.OPEN, ())
+
+
+def test_a_cancellation_of_our_own_is_no_request_to_refuse(seller):
+    session, placed = seller.open(), seller.place_order(1)
+    session.cancel_order(_cancellation(_sight(seller, session, placed)))
+    session.decline_cancellation(placed)
+    assert _cancellations(seller) == [("SELLER", "CANCEL_CLOSED_WITH_REFUND")]
+
+
+@pytest.mark.proves("F02")
+def test_a_no_whose_answer_is_lost_is_unknown_and_said_once(seller):
+    session, placed = seller.open(), seller.place_order(1)
+    seller.request_cancellation(placed)
+    seller.sandbox.faults.set("F02", 1.0)
+    with pytest.raises(OutcomeUnknown):
+        session.decline_cancellation(placed)
+    seller.heal()
+    session.decline_cancellation(placed)
+    assert _cancellations(seller) == [("BUYER", "CANCEL_REJECTED")]
 
 
 def test_an_unpaid_order_is_cancelled_as_unpaid(seller):
@@ -177,12 +226,14 @@ def test_where_nobody_answers_whether_it_is_allowed_the_order_is_cancelled_all_t
 def test_shadow_mode_cancels_and_refunds_nothing(seller):
     placed = seller.place_order(1)
     sight = _sight(seller, seller.open(), placed)
+    seller.request_cancellation(placed)
     session = seller.open(may_write=False)
     for act in (
         lambda: session.cancel_order(_cancellation(sight)),
+        lambda: session.decline_cancellation(placed),
         lambda: session.refund_order(_refund(placed)),
     ):
         with pytest.raises(Rejected, match="shadow"):
             act()
-    assert _cancellations(seller) == []
+    assert _cancellations(seller) == [("BUYER", "CANCEL_REQUESTED")]
     assert session.read_refunds(placed) == ()

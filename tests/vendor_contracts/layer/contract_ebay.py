@@ -34,6 +34,7 @@ POST_ORDER = {
     ("POST", r"/check_eligibility"): ({"legacyOrderId"}, False),
     ("POST", r""): ({"legacyOrderId", "cancelReason", "buyerPaid", "buyerPaidDate"}, True),
     ("POST", r"/\d+/approve"): (set(), True),
+    ("POST", r"/\d+/reject"): ({"shipmentDate", "trackingNumber"}, False),
 }
 SIGNED_WITH = ("x-ebay-signature-key", "signature-input", "signature")
 #: the documents' one name for an entry of a refusal's list
@@ -170,6 +171,8 @@ def _post_order_problems(path: str, exchange: Exchange) -> Iterator[str]:
     if not exchange.headers.get("authorization", "").startswith("IAF "):
         yield "header authorization: Post-Order wants another word before the token"
     body = json.loads(exchange.body) if exchange.body else {}
+    if path.endswith("/reject") and not exchange.body:
+        yield "a no without a payload: an empty object is the least"
     if not set(body) <= fields:
         yield f"fields {sorted(set(body) - fields)}"
     if is_signed:
