@@ -13,7 +13,7 @@ CONNECTOR = Connector(
         mappings=("mappings", "shopify"),
         rate_limits=(RateLimit(operation="graphql", capacity=2000, refill_per_second=100),),
         poll_seconds=60,
-        visibility_lag_seconds=1,
+        visibility_lag_seconds=30,
         stock_batch_max=100,
         stock_read_max=100,
         order_read_max=50,

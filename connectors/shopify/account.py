@@ -7,6 +7,7 @@ from typing import Final
 import shopify
 
 from connectors.shopify.client import Client
+from connectors.shopify.ids import number
 from oms_sync.sdk import AccountCheck, FixAccount, Priority
 
 SCOPES: Final = (
@@ -22,13 +23,25 @@ OPTIONAL_SCOPES: Final = {
     "write_orders": "nothing can be cancelled or refunded from here",
     "read_returns": "returned units are known by their refunds only",
     "read_fulfillments": "what others ship is known by the next poll only",
+    "read_customers": "a buyer's wish to be forgotten finds none of the buyer's orders",
 }
+#: asked for only where a fulfilment service has a location
+SERVICE_SCOPE: Final = "read_third_party_fulfillment_orders"
+SERVICE_LOSS: Final = "an order that is wholly a fulfilment service's stays held as not_routed"
 
 
 def check(
-    client: Client, shop: str, unmapped: Sequence[str], token_expires_at: datetime | None
+    client: Client,
+    shop: str,
+    *,
+    known: Sequence[str],
+    has_services: bool,
+    token_expires_at: datetime | None,
 ) -> AccountCheck:
-    """Ask the shop who we are; raises FixAccount when it is another shop than configured."""
+    """Ask the shop who we are; raises FixAccount when it is another shop than configured.
+
+    `known` are warnings of our own, told besides.
+    """
     answer = client.run("Account", {}, priority=Priority.READ)
     found = answer.fields["shop"]
     if found["myshopifyDomain"] != shop:
@@ -38,19 +51,18 @@ def check(
     scopes = answer.fields["currentAppInstallation"]["accessScopes"]
     granted = shopify.ApiAccess([each["handle"] for each in scopes])
     missing = [each for each in SCOPES if not granted.covers(shopify.ApiAccess(each))]
-    warnings = []
-    warnings += [
+    optional = OPTIONAL_SCOPES | ({SERVICE_SCOPE: SERVICE_LOSS} if has_services else {})
+    warnings = [
         f"without {scope} {loss}"
-        for scope, loss in OPTIONAL_SCOPES.items()
+        for scope, loss in optional.items()
         if not granted.covers(shopify.ApiAccess(scope))
     ]
-    if unmapped:
-        warnings.append(f"settings.location_ids does not name: {', '.join(unmapped)}")
     return AccountCheck(
         channel_account=found["name"],
+        channel_account_id=number(found["id"]),
         channel_time=answer.at,
         missing_permissions=tuple(missing),
-        warnings=tuple(warnings),
+        warnings=(*warnings, *known),
         token_expires_at=token_expires_at,
         detail={"shop": found["myshopifyDomain"], "currency": found["currencyCode"]},
     )

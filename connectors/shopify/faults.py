@@ -103,7 +103,8 @@ def check_root(name: str, answer: Mapping[str, Any], withheld: tuple[str, ...]) 
     fields = answer.get("data")
     if not isinstance(fields, dict):
         raise sdk.BadPayload(f"{name}: the answer has no data")
-    if withheld and any(_is_lost(value) for value in fields.values()):
+    lost = tuple(f"{path}." for field, value in fields.items() for path in _lost(field, value))
+    if any(path.startswith(lost) for path in withheld):
         raise sdk.PermissionMissing(f"{name}: no permission for {', '.join(withheld[:5])}")
     return fields
 
@@ -115,8 +116,11 @@ def search_warnings(answer: Mapping[str, Any]) -> str:
     return "; ".join(str(warning) for warning in warnings if warning)[:500]
 
 
-def _is_lost(value: Any) -> bool:
-    return value is None or (isinstance(value, list) and None in value)
+def _lost(field: str, value: Any) -> list[str]:
+    """The places where an object was asked for and none came."""
+    if isinstance(value, list):
+        return [f"{field}.{at}" for at, one in enumerate(value) if one is None]
+    return [field] if value is None else []
 
 
 def _code(error: Mapping[str, Any]) -> str:

@@ -1,6 +1,6 @@
 """Holding an order's work back at the shop, and letting go again: our own holds and no others."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from connectors.shopify.client import Client
@@ -17,7 +17,7 @@ _TAKEN: Final = frozenset({"DUPLICATE_FULFILLMENT_HOLD_HANDLE", "TAKEN"})
 class HoldDesk:
     """Everything about holds for one account."""
 
-    def __init__(self, client: Client, locations: frozenset[str]) -> None:
+    def __init__(self, client: Client, locations: Callable[[], frozenset[str]]) -> None:
         self._client, self._locations = client, locations
 
     def hold(self, hold: sdk.OutgoingHold) -> None:
@@ -57,10 +57,11 @@ class HoldDesk:
                 "the shop shows no fulfilment orders: try again in a while, or grant the app "
                 "write_merchant_managed_fulfillment_orders"
             )
+        ours = self._locations()
         return [
             work
             for work in works["nodes"]
-            if work["status"] not in _DONE and is_ours(work["assignedLocation"], self._locations)
+            if work["status"] not in _DONE and is_ours(work["assignedLocation"], ours)
         ]
 
     def _write(self, document: str, name: str, variables: Mapping[str, Any]) -> None:

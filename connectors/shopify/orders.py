@@ -1,50 +1,33 @@
-"""Reading orders: which ones a feed names, each one whole, and how far a feed has been read.
+"""Reading orders: which ones a feed names, and each one whole.
 
 A page of a feed lists ids; the orders themselves are then read by id, as for a single re-read. The
 cursor says how far; its watermark moves only when a pass is complete, and is never rounded up.
 """
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any, Final
 
+from connectors.shopify import feeds
 from connectors.shopify.client import Answer, Client
 from connectors.shopify.documents import LIST_FIRST, LIST_MAX
 from connectors.shopify.faults import CostTooHigh
+from connectors.shopify.feeds import Cursor, Kept, Step
 from connectors.shopify.ids import number
 from oms_sync import sdk
-from oms_sync.sdk.strict_json import moment, read_json
+from oms_sync.sdk.strict_json import moment
 
 PAGE_ORDERS: Final = 50
 CHUNK_ORDERS: Final = 10
 #: pages of one nested list that are fetched before the order counts as not wholly readable
 MORE_PAGES_MAX: Final = 20
-#: the shop ends every list after 25,000 objects; a longer one is taken up anew by time
-LISTED_MAX: Final = 20_000
-#: orders of the overlap that are known to be stored as they are now, and need no second reading
-STORED_MAX: Final = 10_000
-#: the shop's times are whole seconds: what was read this much later contains all of its second
-SETTLED_AFTER: Final = timedelta(seconds=2)
+#: how far before a sweep the orders were placed whose returns it looks at
+RETURNS_BACK: Final = timedelta(days=90)
 _ID_DIGITS_MAX: Final = 20
 _NO_RETURN: Final = "NO_RETURN"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cursor:
-    """How far a feed is read; all times are texts in the channel's clock."""
-
-    #: everything changed up to here was read by a complete pass
-    watermark: str | None = None
-    #: the running pass: its lower edge, its place in the list, the newest seen, where it ends
-    start: str | None = None
-    after: str | None = None
-    newest: str | None = None
-    until: str | None = None
-    listed: int = 0
-
-
+_UNDER_WAY: Final = "IN_PROGRESS"
 _BULK: Final = sdk.Priority.BULK
 #: feed → document, time it is sorted by, filter, priority
 _FEEDS: Final = {
@@ -54,67 +37,171 @@ _FEEDS: Final = {
     sdk.OrderFeed.OPEN: ("OrdersByAge", "created_at", "status:open ", _BULK),
 }
 _FIELDS: Final = {"updated_at": "updatedAt", "created_at": "createdAt"}
+#: what is learnt late while a list that adds to the orders cannot be read
+LOSSES: Final = {
+    "WorkByChange": "holds and moves are learnt only when their order changes otherwise",
+    "OrdersWithReturns": "what is done with returned goods is learnt by webhooks only",
+}
+#: a list that only adds to what the orders say may fail so without keeping the orders waiting
+_DISPENSABLE: Final = (sdk.ChannelDown, sdk.BadPayload, sdk.PermissionMissing, sdk.Bug)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Whole:
+    """One order as it was read: what is handed out, and the record itself."""
+
+    raw: sdk.RawOrder
+    order: Mapping[str, Any] | None
+    is_complete: bool = False
 
 
 class OrderReader:
     """Reads feeds and single orders through a client."""
 
-    def __init__(self, client: Client, *, api_version: str, overlap_seconds: float) -> None:
-        self._client, self._api_version = client, api_version
+    def __init__(
+        self,
+        client: Client,
+        places: Callable[[], Iterable[str]],
+        *,
+        api_version: str,
+        overlap_seconds: float,
+    ) -> None:
+        self._client, self._places, self._api_version = client, places, api_version
         self._overlap = timedelta(seconds=overlap_seconds)
-        self._stored = StoredOrders()
+        self._stored = {feed: feeds.StoredOrders() for feed in sdk.OrderFeed}
+        self._returned = feeds.ReturnStatuses()
+        #: by document: why a list that adds to the orders could not be read the last time
+        self.troubles: dict[str, str] = {}
 
     def page(self, feed: sdk.OrderFeed, cursor: str | None, since: datetime) -> sdk.OrderPage:
         """The next page of `feed`."""
-        document, sorted_by, filters, priority = _FEEDS[feed]
-        is_endless = feed is sdk.OrderFeed.CHANGES
-        if is_endless:
-            self._stored.prove(cursor)
-        place = _read_cursor(cursor)
-        if place.start is None:
-            place = replace(place, start=self._first_edge(feed, place, since))
-        query = {"query": f"{filters}{sorted_by}:>='{place.start}'", "after": place.after}
-        answer = self._ask(document, query, place, priority)
-        if isinstance(answer, Cursor):
-            return sdk.OrderPage(orders=(), cursor=_write_cursor(answer), is_last=False)
-        listed = answer.fields["orders"]
-        named = {number(each["id"]): moment(each["updatedAt"]) for each in listed["nodes"]}
-        if is_endless:
-            named = self._stored.without_known(named)
-        orders = self._read(list(named), priority)
-        place = _advance(place, listed, _FIELDS[sorted_by], answer.at)
-        is_last, following = place.start is None, _write_cursor(place)
-        if is_endless:
-            known = {one: at for one, at in named.items() if at <= answer.at - SETTLED_AFTER}
-            self._stored.hand_out(following, _as_listed(orders, known))
-        return sdk.OrderPage(orders=orders, cursor=following, is_last=is_last)
+        stored = self._stored[feed]
+        stored.prove(cursor)
+        place = feeds.read_cursor(cursor)
+        if place.phase in (feeds.RETURNS, feeds.END):
+            self._returned.prove(cursor)
+            return self._returns_page(feed, place, since)
+        step = Step(place=place, kept={})
+        if place.phase == feeds.ORDERS:
+            step = self._changed_orders(feed, place, since)
+        if step.place.phase == feeds.WORK:
+            step = self._changed_work(feed, step, since)
+        following = feeds.write_cursor(step.place)
+        stored.hand_out(following, step.kept)
+        return sdk.OrderPage(orders=step.orders, cursor=following, is_last=step.place.is_done)
 
     def placed(self, since: datetime, until: datetime, cursor: str | None) -> sdk.OrderPage:
         """The next page of all orders placed in [since, until); one may come twice."""
-        place = _read_cursor(cursor)
+        place = feeds.read_cursor(cursor)
         if place.start is None:
             # The shop's times are whole seconds: an edge between two of them belongs to the later.
-            place = Cursor(start=_stamp(_ceiling(since)), until=_stamp(_ceiling(until)))
+            edges = feeds.stamp(feeds.ceiling(since)), feeds.stamp(feeds.ceiling(until))
+            place = Cursor(start=edges[0], until=edges[1])
         search = f"created_at:>='{place.start}' created_at:<'{place.until}'"
-        query = {"query": search, "after": place.after}
-        answer = self._ask("OrdersByAge", query, place, _BULK)
+        answer = self._ask("OrdersByAge", search, place, _BULK)
         if isinstance(answer, Cursor):
-            return sdk.OrderPage(orders=(), cursor=_write_cursor(answer), is_last=False)
+            return sdk.OrderPage(orders=(), cursor=feeds.write_cursor(answer), is_last=False)
         listed = answer.fields["orders"]
         orders = self._read([number(each["id"]) for each in listed["nodes"]], _BULK)
-        following = _advance(place, listed, "createdAt", answer.at)
+        following = feeds.advance(place, listed, "createdAt", answer.at)
         return sdk.OrderPage(
-            orders=orders, cursor=_write_cursor(following), is_last=following.start is None
+            orders=tuple(one.raw for one in orders),
+            cursor=feeds.write_cursor(following),
+            is_last=following.start is None,
         )
 
     def by_id(self, channel_order_ids: Sequence[str]) -> tuple[sdk.RawOrder, ...]:
         """The orders as they are now; unknown ids are gone."""
-        return self._read(list(channel_order_ids), sdk.Priority.READ)
+        whole = self._read(list(channel_order_ids), sdk.Priority.READ)
+        return tuple(one.raw for one in whole)
+
+    # --- the lists of a pass ---------------------------------------------------------------------
+
+    def _changed_orders(self, feed: sdk.OrderFeed, place: Cursor, since: datetime) -> Step:
+        document, sorted_by, filters, priority = _FEEDS[feed]
+        if place.start is None:
+            place = replace(place, start=self._first_edge(feed, place.watermark, since))
+        search = f"{filters}{sorted_by}:>='{place.start}'"
+        answer = self._ask(document, search, place, priority)
+        if isinstance(answer, Cursor):
+            return Step(place=answer, kept={})
+        listed = answer.fields["orders"]
+        named = {number(each["id"]): moment(each["updatedAt"]) for each in listed["nodes"]}
+        if feed is sdk.OrderFeed.CHANGES:
+            named = self._stored[feed].without_known(named)
+        whole = self._read(list(named), priority)
+        place = feeds.advance(place, listed, _FIELDS[sorted_by], answer.at)
+        if place.start is None:
+            place = feeds.next_list(feed, place, answer.at)
+        kept = _as_listed(whole, named, answer.at) if feed in feeds.LISTS else {}
+        return Step(place=place, orders=tuple(one.raw for one in whole), kept=kept)
+
+    def _changed_work(self, feed: sdk.OrderFeed, step: Step, since: datetime) -> Step:
+        """The orders whose fulfilment orders changed, besides those of `step`.
+
+        Holds, moves and splits change those, and need not change the time of the order.
+        """
+        place, priority = step.place, _FEEDS[feed][-1]
+        if place.start is None:
+            edge = self._first_edge(feed, place.work or place.watermark, since)
+            place = replace(place, start=edge)
+        search = f"updated_at:>='{place.start}' updated_at:<'{place.until}'"
+        answer = self._ask_besides("WorkByChange", search, place, priority)
+        if isinstance(answer, Cursor):
+            return replace(step, place=answer)
+        if answer is None:
+            return replace(step, place=feeds.next_list(feed, place))
+        listed = answer.fields["fulfillmentOrders"]
+        changed: dict[str, datetime] = {}
+        for each in listed["nodes"]:
+            order_id, at = number(each["orderId"]), moment(each["updatedAt"])
+            changed[order_id] = max(at, changed.get(order_id, at))
+        unread = self._stored[feed].unread(changed, step.kept)
+        whole = [one for one in self._read(unread, priority) if not one.raw.is_gone]
+        place = feeds.advance(place, listed, "updatedAt", answer.at)
+        if place.start is None:
+            place = feeds.next_list(feed, place)
+        kept = {**step.kept, **_with_work(whole, changed, answer.at)}
+        return Step(place=place, orders=(*step.orders, *(one.raw for one in whole)), kept=kept)
+
+    def _returns_page(self, feed: sdk.OrderFeed, place: Cursor, since: datetime) -> sdk.OrderPage:
+        """Orders whose goods come back: no time of the order tells of what is done with them.
+
+        One whose return is under way is read at every sweep, another when its status changed.
+        """
+        if place.phase == feeds.END:  # asked for only when all that came before is stored
+            done = feeds.write_cursor(feeds.next_list(feed, place))
+            return sdk.OrderPage(orders=(), cursor=done, is_last=True)
+        if place.start is None:
+            place = replace(place, start=feeds.stamp(since - RETURNS_BACK))
+        search = f"-return_status:no_return created_at:>='{place.start}'"
+        answer = self._ask_besides("OrdersWithReturns", search, place, _BULK)
+        if not isinstance(answer, Answer):
+            skipped = feeds.write_cursor(answer or feeds.next_list(feed, place))
+            return sdk.OrderPage(orders=(), cursor=skipped, is_last=False)
+        listed = answer.fields["orders"]
+        statuses = {number(each["id"]): each["returnStatus"] for each in listed["nodes"]}
+        changed = [
+            one
+            for one, status in statuses.items()
+            if status == _UNDER_WAY or self._returned.of(one) != status
+        ]
+        whole = [one for one in self._read(changed, _BULK) if not one.raw.is_gone]
+        place = feeds.advance(place, listed, "createdAt", answer.at)
+        if place.start is None:
+            place = feeds.next_list(feed, place)
+        following = feeds.write_cursor(place)
+        read = [one.raw.channel_order_id for one in whole if one.is_complete]
+        self._returned.hand_out(following, {one: statuses[one] for one in read})
+        return sdk.OrderPage(
+            orders=tuple(one.raw for one in whole), cursor=following, is_last=False
+        )
 
     def _ask(
-        self, document: str, query: Mapping[str, Any], place: Cursor, priority: sdk.Priority
+        self, document: str, search: str, place: Cursor, priority: sdk.Priority
     ) -> Answer | Cursor:
         """The shop's answer, or where to take the list up by time when its place has expired."""
+        query = {"query": search, "after": place.after}
         try:
             return self._client.run_sized(document, query, PAGE_ORDERS, priority=priority)
         except (sdk.BadPayload, CostTooHigh):
@@ -122,14 +209,28 @@ class OrderReader:
         except sdk.Bug as error:
             if place.after is None:
                 raise
-            return _take_up(place, place.newest, str(error))
+            return feeds.take_up(place, place.newest, str(error))
 
-    def _first_edge(self, feed: sdk.OrderFeed, place: Cursor, since: datetime) -> str:
-        if feed is sdk.OrderFeed.CHANGES and place.watermark is not None:
-            return _stamp(datetime.fromisoformat(place.watermark) - self._overlap)
-        return _stamp(since)
+    def _ask_besides(
+        self, document: str, search: str, place: Cursor, priority: sdk.Priority
+    ) -> Answer | Cursor | None:
+        """`_ask` for a list that adds to the orders; None, and a trouble, where it fails."""
+        try:
+            answer = self._ask(document, search, place, priority)
+        except _DISPENSABLE as error:
+            self.troubles[document] = str(error)[:300]
+            return None
+        self.troubles.pop(document, None)
+        return answer
 
-    def _read(self, ids: Sequence[str], priority: sdk.Priority) -> tuple[sdk.RawOrder, ...]:
+    def _first_edge(self, feed: sdk.OrderFeed, mark: str | None, since: datetime) -> str:
+        if feed is sdk.OrderFeed.CHANGES and mark is not None:
+            return feeds.stamp(datetime.fromisoformat(mark) - self._overlap)
+        return feeds.stamp(since)
+
+    # --- whole orders ----------------------------------------------------------------------------
+
+    def _read(self, ids: Sequence[str], priority: sdk.Priority) -> list[Whole]:
         found: dict[str, dict[str, Any]] = {}
         waiting = [one for one in dict.fromkeys(ids) if _is_id(one)]
         while waiting:  # each turn takes ids away, or halves the size, which ends at one
@@ -140,25 +241,27 @@ class OrderReader:
             except CostTooHigh:
                 self._client.halve("Orders", len(gids))
                 continue
-            for node in answer.fields["nodes"]:
+            for at, node in enumerate(answer.fields["nodes"]):
                 if isinstance(node, dict) and "id" in node:
-                    found[number(node["id"])] = node
+                    found[number(node["id"])] = node | {"withheld": _withheld(answer, at)}
             waiting = waiting[size:]
-        return tuple(self._raw(one, found.get(one), priority) for one in ids)
+        return [self._raw(one, found.get(one), priority) for one in ids]
 
-    def _raw(
-        self, order_id: str, order: dict[str, Any] | None, priority: sdk.Priority
-    ) -> sdk.RawOrder:
+    def _raw(self, order_id: str, order: dict[str, Any] | None, priority: sdk.Priority) -> Whole:
         if order is None:
-            return sdk.RawOrder(channel_order_id=order_id, payload=b"", is_gone=True)
+            gone = sdk.RawOrder(channel_order_id=order_id, payload=b"", is_gone=True)
+            return Whole(raw=gone, order=None)
+        withheld = order.pop("withheld")
         try:
             is_complete = self._complete(order, priority)
         except (sdk.Bug, sdk.FixData):
             # The rest of this one order cannot be had; it must not keep the others waiting.
             is_complete = False
-        envelope = {"api_version": self._api_version, "is_complete": is_complete, "order": order}
+        envelope = {"api_version": self._api_version, "is_complete": is_complete}
+        envelope |= {"places": sorted(self._places()), "withheld": withheld, "order": order}
         payload = json.dumps(envelope, ensure_ascii=False, separators=(",", ":"))
-        return sdk.RawOrder(channel_order_id=order_id, payload=payload.encode())
+        raw = sdk.RawOrder(channel_order_id=order_id, payload=payload.encode())
+        return Whole(raw=raw, order=order, is_complete=is_complete)
 
     def _complete(self, order: dict[str, Any], priority: sdk.Priority) -> bool:
         more = More(self._client, priority)
@@ -176,57 +279,6 @@ class OrderReader:
             for owner in owners:
                 whole &= more.pages(owner, field, document)
         return whole
-
-
-class StoredOrders:
-    """Orders of the endless feed that the hub has stored as they are now.
-
-    The overlap lists every recent order again at each pass; only what changed is worth its cost.
-    That a page is stored is known when its cursor comes back; whoever asks for anything else is
-    told everything.
-    """
-
-    def __init__(self) -> None:
-        self._known: dict[str, datetime] = {}
-        self._cursor: str | None = None
-        self._unproved: Mapping[str, datetime] = {}
-
-    def prove(self, cursor: str | None) -> None:
-        """The hub reads on from `cursor`, so it has stored what came with it."""
-        if cursor is None or cursor != self._cursor:
-            self._known.clear()
-        else:
-            for order_id, changed_at in self._unproved.items():
-                self._known.pop(order_id, None)
-                self._known[order_id] = changed_at
-        while len(self._known) > STORED_MAX:
-            del self._known[next(iter(self._known))]
-        self._cursor, self._unproved = cursor, {}
-
-    def hand_out(self, cursor: str, orders: Mapping[str, datetime]) -> None:
-        """The hub is given these orders, as changed then, together with `cursor`.
-
-        A cursor that did not move cannot prove that they are stored.
-        """
-        self._unproved = orders if cursor != self._cursor else {}
-        self._cursor = cursor
-
-    def without_known(self, listed: Mapping[str, datetime]) -> dict[str, datetime]:
-        """Those of the listed orders that are not known as listed."""
-        return {one: at for one, at in listed.items() if self._known.get(one) != at}
-
-
-def _as_listed(
-    orders: Sequence[sdk.RawOrder], listed: Mapping[str, datetime]
-) -> dict[str, datetime]:
-    """Those that were read whole, and as new as the list said: a read may be behind the list."""
-    found: dict[str, datetime] = {}
-    for raw in (one for one in orders if one.channel_order_id in listed and not one.is_gone):
-        envelope = json.loads(raw.payload)
-        changed_at = moment(envelope["order"]["updatedAt"])
-        if envelope["is_complete"] and changed_at == listed[raw.channel_order_id]:
-            found[raw.channel_order_id] = changed_at
-    return found
 
 
 class More:
@@ -263,72 +315,70 @@ class More:
         return len(whole) < LIST_MAX
 
     def returns(self, order: dict[str, Any]) -> bool:
-        """Read what became of returned goods into `returns`; None where no permission shows it."""
+        """Put what became of returned goods into `returns`; None where no permission shows it."""
         if order.get("returnStatus") in (None, _NO_RETURN):
             order["returns"] = []
             return True
+        variables = {"id": order["id"], "after": None}
         try:
-            answer = self._client.run("Returns", {"id": order["id"]}, priority=self._priority)
+            answer = self._client.run("Returns", variables, priority=self._priority)
         except sdk.PermissionMissing:
             order["returns"] = None  # the refunds say less, and are all there is
             return True
-        found = (answer.fields.get("order") or {}).get("returns")
+        found = (answer.fields.get("node") or {}).get("returns")
         if found is None:
             return False
-        reverses = [each["reverseFulfillmentOrders"] for each in found["nodes"]]
-        lines = [one["lineItems"] for each in reverses for one in each["nodes"]]
-        order["returns"] = [line for each in lines for line in each["nodes"]]
-        return not any(each["pageInfo"]["hasNextPage"] for each in (found, *reverses, *lines))
+        order["returns"] = found
+        whole = self.pages(order, "returns", "Returns")
+        reverses: list[dict[str, Any]] = []
+        for each in found["nodes"]:
+            whole &= self.pages(each, "reverseFulfillmentOrders", "MoreReverses")
+            reverses += each["reverseFulfillmentOrders"]["nodes"]
+        for each in reverses:
+            whole &= self.pages(each, "lineItems", "MoreReturnedLines")
+        order["returns"] = [line for each in reverses for line in each["lineItems"]["nodes"]]
+        return whole
 
 
-def _advance(place: Cursor, connection: Mapping[str, Any], field: str, at: datetime) -> Cursor:
-    nodes, page = connection["nodes"], connection["pageInfo"]
-    until = place.until or _stamp(at)
-    newest = max((each[field] for each in nodes), key=moment, default=place.newest)
-    if place.newest and newest and moment(place.newest) > moment(newest):
-        newest = place.newest
-    is_past = bool(nodes) and moment(nodes[-1][field]) > moment(until)
-    if not page["hasNextPage"] or is_past:
-        mark = place.watermark
-        if newest and (mark is None or moment(newest) > moment(mark)):
-            mark = newest
-        return Cursor(watermark=mark)
-    place = replace(place, newest=newest, until=until)
-    if page["endCursor"] in (None, place.after):
-        return _take_up(place, newest, "the shop's list of orders goes round in circles")
-    listed = place.listed + len(nodes)
-    if listed >= LISTED_MAX:
-        return _take_up(place, newest, f"{LISTED_MAX} orders share one time")
-    return replace(place, after=page["endCursor"], listed=listed)
+def _as_listed(
+    orders: Iterable[Whole], listed: Mapping[str, datetime], at: datetime
+) -> dict[str, Kept]:
+    """Those that were read whole, and as new as the list said: a read may be behind the list."""
+    found: dict[str, Kept] = {}
+    for one in orders:
+        order_id = one.raw.channel_order_id
+        if one.order is None or not one.is_complete:
+            continue
+        changed_at = moment(one.order["updatedAt"])
+        if changed_at == listed[order_id]:
+            is_settled = changed_at <= at - feeds.SETTLED_AFTER
+            found[order_id] = Kept(changed_at=changed_at if is_settled else None, read_at=at)
+    return found
 
 
-def _take_up(place: Cursor, newest: str | None, reason: str) -> Cursor:
-    """Go on by time from the newest seen; lists are sorted, so everything before it was read."""
-    if newest is None or newest == place.start:
-        raise sdk.ChannelDown(f"reading orders from {place.start} on gets nowhere: {reason}")
-    return replace(place, start=newest, after=None, listed=0)
+def _with_work(
+    orders: Iterable[Whole], changed: Mapping[str, datetime], at: datetime
+) -> dict[str, Kept]:
+    """Those that were read whole, with their work as new as the list of work said."""
+    found: dict[str, Kept] = {}
+    for one in orders:
+        if one.order is None or not one.is_complete:
+            continue
+        newest = feeds.newest_of(one.order["fulfillmentOrders"]["nodes"])
+        if newest is not None and newest >= changed[one.raw.channel_order_id]:
+            changed_at = moment(one.order["updatedAt"])
+            is_settled = changed_at <= at - feeds.SETTLED_AFTER
+            kept = Kept(changed_at=changed_at if is_settled else None, read_at=at)
+            found[one.raw.channel_order_id] = kept
+    return found
+
+
+def _withheld(answer: Answer, at: int) -> list[str]:
+    """The fields of the order at this place of the answer that no permission shows."""
+    lead = f"nodes.{at}."
+    paths = (path.removeprefix(lead) for path in answer.withheld if path.startswith(lead))
+    return sorted({path.partition(".")[0] for path in paths})
 
 
 def _is_id(text: str) -> bool:
     return text.isascii() and text.isdecimal() and len(text) <= _ID_DIGITS_MAX
-
-
-def _ceiling(instant: datetime) -> datetime:
-    return instant if instant.microsecond == 0 else instant + timedelta(seconds=1)
-
-
-def _stamp(instant: datetime) -> str:
-    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")  # cut off, never rounded up
-
-
-def _read_cursor(cursor: str | None) -> Cursor:
-    if cursor is None:
-        return Cursor()
-    try:
-        return Cursor(**read_json(cursor.encode()))
-    except TypeError as error:
-        raise sdk.BadPayload(f"this is no cursor of ours: {cursor[:200]!r}") from error
-
-
-def _write_cursor(place: Cursor) -> str:
-    return json.dumps({name: value for name, value in asdict(place).items() if value})

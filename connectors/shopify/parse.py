@@ -17,22 +17,29 @@ from oms_sync.sdk.strict_json import moment, read_json
 Tables = Mapping[str, sdk.MappingTable]
 _DEAD_DISPATCHES: Final = frozenset({"CANCELLED", "ERROR", "FAILURE"})
 _DONE_WORK: Final = frozenset({"CLOSED", "CANCELLED"})
+#: the buyer comes for it, or the shop's people bring it
+_UNSENT: Final = frozenset({"PICK_UP", "LOCAL"})
 _MISFORMED: Final = (sdk.InvalidValue, KeyError, TypeError, ValueError, AttributeError)
 
 
 def parse_order(
     payload: bytes, seen_at: datetime, *, tables: Tables, locations: frozenset[str]
 ) -> sdk.OrderSight:
-    """Translate an envelope of `orders.py`; without `locations` every place is in our care."""
+    """Translate an envelope of `orders.py`.
+
+    Without `locations` those count that the reader found; where neither names any, every place.
+    """
     envelope = read_json(payload)
     try:
-        order, is_complete = envelope["order"], envelope["is_complete"]
-        units = _count(order, locations)
+        order, is_complete = envelope["order"], envelope["is_complete"] is True
+        order["withheld"] = envelope.get("withheld") or ()
+        ours = locations or frozenset(envelope.get("places") or ())
+        units = _count(order, ours, is_complete=is_complete)
         lines = tuple(_line(line, units) for line in order["lineItems"]["nodes"])
         return sdk.OrderSight(
             channel_order_id=number(order["id"]),
             version=sdk.Version(moment(order["updatedAt"]), seen_at),
-            facts=_facts(order, lines, tables, is_complete=is_complete is True),
+            facts=_facts(order, lines, tables, is_complete=is_complete),
             lines=lines,
         )
     except _MISFORMED as error:
@@ -54,32 +61,63 @@ class _Units:
     is_routed: bool
 
 
-def _count(order: Mapping[str, Any], locations: frozenset[str]) -> _Units:
-    shipped: Counter[str] = Counter()
-    shipped_elsewhere: Counter[str] = Counter()
-    for dispatch in order["fulfillments"]:
-        if dispatch["status"] not in _DEAD_DISPATCHES:
-            is_ours = _is_ours(dispatch["location"], locations)
-            for line in dispatch["fulfillmentLineItems"]["nodes"]:
-                counter = shipped if is_ours else shipped_elsewhere
-                counter[line["lineItem"]["id"]] += line["quantity"] or 0
-    open_elsewhere: Counter[str] = Counter()
-    items: dict[str, str] = {}
-    for work in order["fulfillmentOrders"]["nodes"]:
-        is_open = work["status"] not in _DONE_WORK
-        is_ours = _is_ours(work["assignedLocation"]["location"], locations)
-        for line in work["lineItems"]["nodes"]:
-            if line["inventoryItemId"]:
-                items[line["lineItem"]["id"]] = line["inventoryItemId"]
-            if is_open and not is_ours:
-                open_elsewhere[line["lineItem"]["id"]] += line["remainingQuantity"]
+def _count(order: Mapping[str, Any], locations: frozenset[str], *, is_complete: bool) -> _Units:
+    shipped, shipped_elsewhere = _shipped_units(order["fulfillments"], locations)
+    works = order["fulfillmentOrders"]["nodes"]
+    shown = [line for work in works for line in work["lineItems"]["nodes"]]
+    named = (line for line in shown if line["inventoryItemId"])
+    items = {line["lineItem"]["id"]: line["inventoryItemId"] for line in named}
+    open_here, open_elsewhere = _open_units(works, locations)
+    if works and is_complete:
+        # Work at a fulfilment service may not be shown to us: what is left over is somebody's.
+        for line in order["lineItems"]["nodes"]:
+            hidden = line["unfulfilledQuantity"] - open_here[line["id"]]
+            if line["requiresShipping"] and hidden > open_elsewhere[line["id"]]:
+                open_elsewhere[line["id"]] = hidden
     return _Units(
         shipped=shipped,
         shipped_elsewhere=shipped_elsewhere,
         open_elsewhere=open_elsewhere,
         refunds=_refunds(order["refunds"], order.get("returns"), locations),
         items=items,
-        is_routed=not locations or bool(order["fulfillmentOrders"]["nodes"]),
+        is_routed=_is_routed(order),
+    )
+
+
+def _shipped_units(
+    dispatches: Iterable[Mapping[str, Any]], locations: frozenset[str]
+) -> tuple[Counter[str], Counter[str]]:
+    """Units under way or delivered by line: from our places, and from others."""
+    here: Counter[str] = Counter()
+    elsewhere: Counter[str] = Counter()
+    for dispatch in dispatches:
+        if dispatch["status"] not in _DEAD_DISPATCHES:
+            counter = here if _is_ours(dispatch["location"], locations) else elsewhere
+            for line in dispatch["fulfillmentLineItems"]["nodes"]:
+                counter[line["lineItem"]["id"]] += line["quantity"] or 0
+    return here, elsewhere
+
+
+def _open_units(
+    works: Iterable[Mapping[str, Any]], locations: frozenset[str]
+) -> tuple[Counter[str], Counter[str]]:
+    """Units of open work by line: at our places, and at others."""
+    here: Counter[str] = Counter()
+    elsewhere: Counter[str] = Counter()
+    for work in works:
+        if work["status"] not in _DONE_WORK:
+            is_ours = _is_ours(work["assignedLocation"]["location"], locations)
+            for line in work["lineItems"]["nodes"]:
+                counter = here if is_ours else elsewhere
+                counter[line["lineItem"]["id"]] += line["remainingQuantity"]
+    return here, elsewhere
+
+
+def _is_routed(order: Mapping[str, Any]) -> bool:
+    """False where units are to be shipped and no work shows: not routed yet, or not to us."""
+    return bool(order["fulfillmentOrders"]["nodes"]) or not any(
+        line["requiresShipping"] and line["unfulfilledQuantity"] > 0
+        for line in order["lineItems"]["nodes"]
     )
 
 
@@ -172,7 +210,6 @@ def _facts(
     money, shown = _money(order["totalPriceSet"]), _money(order["totalPriceSet"], "presentment")
     state, unmapped = _state(order, tables)
     cancelled_at, address = order["cancelledAt"], order["shippingAddress"]
-    service = order["shippingLine"] or {}
     return sdk.OrderFacts(
         channel_order_number=order["name"],
         channel_status=_status_words(order, tables),
@@ -189,9 +226,10 @@ def _facts(
         presentment_total=shown if shown != money else None,
         fulfilled_by="seller",
         is_test=order["test"] is True,
-        shipping_service=_look_up(tables, "services", service.get("code") or service.get("title")),
-        buyer=_person(order["billingAddress"], email=order["email"], phone=order["phone"]),
-        recipient=_person(address, email=None, phone=None),
+        shipping_service=_look_up(tables, "services", _service(order)),
+        buyer_note=_note(order),
+        buyer=_person(order["billingAddress"], order),
+        recipient=_person(address, None),
         channel_holds=_holds(order, tables),
         unmapped_codes=(unmapped,) if unmapped else (),
         line_ids=tuple(line.channel_line_id for line in lines) if is_complete else None,
@@ -214,11 +252,15 @@ def _status_words(order: Mapping[str, Any], tables: Tables) -> str:
     if order["cancelledAt"] is not None:
         reason = _look_up(tables, "cancel_reasons", order["cancelReason"])
         words.append(f"CANCELLED ({reason})" if reason else "CANCELLED")
+    if "shippingAddress" in order["withheld"]:
+        words.append("ADDRESS_WITHHELD")
     return " ".join(word for word in words if word)
 
 
 def _holds(order: Mapping[str, Any], tables: Tables) -> tuple[str, ...]:
     holds = set()
+    if order["cancelledAt"] is None and not _is_routed(order):
+        holds.add("not_routed")
     for work in order["fulfillmentOrders"]["nodes"]:
         if work["status"] == "ON_HOLD":
             held = work["fulfillmentHolds"] or [{"reason": "OTHER"}]
@@ -244,6 +286,22 @@ def _ship_by(order: Mapping[str, Any]) -> datetime | None:
     return min((moment(time) for time in times if time), default=None)
 
 
+def _service(order: Mapping[str, Any]) -> str | None:
+    """How it goes to the buyer: where nothing is sent, by the way its work says."""
+    shown = (work.get("deliveryMethod") for work in order["fulfillmentOrders"]["nodes"])
+    unsent = {each["methodType"] for each in shown if each} & _UNSENT
+    line = order["shippingLine"] or {}
+    return min(unsent, default=None) or line.get("code") or line.get("title")
+
+
+def _note(order: Mapping[str, Any]) -> str | None:
+    """What was written to whoever packs; attributes with a leading _ are the theme's own."""
+    fields = order.get("customAttributes") or ()
+    shown = (each for each in fields if each["value"] and each["key"][:1] != "_")
+    parts = [f"{each['key']}: {each['value']}" for each in shown]
+    return "\n".join([part for part in (order.get("note"), *parts) if part]) or None
+
+
 def _look_up(tables: Tables, table: str, code: str | None) -> str | None:
     return tables[table].look_up(code).value if code else None
 
@@ -256,16 +314,22 @@ def _money(bag: Mapping[str, Any] | None, side: str = "shop") -> sdk.Money | Non
 
 
 def _person(
-    address: Mapping[str, Any] | None, *, email: str | None, phone: str | None
+    address: Mapping[str, Any] | None, of_order: Mapping[str, Any] | None
 ) -> sdk.Person | None:
+    """Who stands at the address; `of_order` adds what the order itself says of its buyer."""
+    own = of_order or {}
+    email, phone, customer = own.get("email"), own.get("phone"), own.get("customer")
+    buyer_id = number(customer["id"]) if customer else None
     if address is None:
-        return sdk.Person(email=email, phone=phone) if email or phone else None
+        known = sdk.Person(email=email, phone=phone, channel_buyer_id=buyer_id)
+        return known if email or phone or buyer_id else None
     streets = tuple(line for line in (address["address1"], address["address2"]) if line)
     return sdk.Person(
         name=address["name"],
         company=address["company"],
         email=email,
         phone=address["phone"] or phone,
+        channel_buyer_id=buyer_id,
         address=sdk.Address(
             lines=streets,
             city=address["city"],

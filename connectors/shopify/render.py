@@ -9,9 +9,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from oms_sync.sdk import MappingTable, OutgoingPackage, OutgoingShipment, StockBatch
+from oms_sync.sdk import MappingTable, OutgoingPackage, OutgoingShipment, StockBatch, StockPush
 
 LINES_MAX: Final = 512
+#: tracking numbers of one dispatch that the document `AllDispatches` reads back
+NUMBERS_MAX: Final = 10
 _NAMESPACE: Final = uuid.UUID("6f1d3f0a-4a57-5a0e-9f0c-6d0f5f0e8b11")
 _SHIPPABLE: Final = frozenset({"OPEN", "IN_PROGRESS"})
 _WAITING: Final = frozenset({"ON_HOLD", "SCHEDULED"})
@@ -23,17 +25,15 @@ def idempotency_key(*parts: str) -> str:
     return str(uuid.uuid5(_NAMESPACE, "/".join(parts)))
 
 
-def set_stock(batch: StockBatch, location: str) -> dict[str, Any]:
-    """The variables of the document SetStock."""
-    key = idempotency_key("stock", batch.key)
+def set_stock(
+    batch: StockBatch, location: str, besides: Mapping[str, int] | None = None
+) -> dict[str, Any]:
+    """The variables of the document SetStock; `besides` is shown elsewhere, by listing."""
+    shown = {one: units for one, units in (besides or {}).items() if units}
+    # Other numbers are another operation, and the shop holds a key to the first it saw.
+    key = idempotency_key("stock", batch.key, *(f"{one}={shown[one]}" for one in sorted(shown)))
     quantities = [
-        {
-            "inventoryItemId": entry.channel_listing_id,
-            "locationId": location,
-            "quantity": entry.quantity,
-            # Always there: left out is an error, null overwrites whatever the shop holds.
-            "changeFromQuantity": entry.expected,
-        }
+        _quantity(entry, location, shown.get(entry.channel_listing_id, 0))
         for entry in batch.entries
     ]
     return {
@@ -44,6 +44,17 @@ def set_stock(batch: StockBatch, location: str) -> dict[str, Any]:
             "referenceDocumentUri": f"gid://oms-sync/StockBatch/{key}",
             "quantities": quantities,
         },
+    }
+
+
+def _quantity(entry: StockPush, location: str, besides: int) -> dict[str, Any]:
+    expected = entry.expected
+    return {
+        "inventoryItemId": entry.channel_listing_id,
+        "locationId": location,
+        "quantity": max(0, entry.quantity - besides) if besides else entry.quantity,
+        # Always there: left out is an error, null overwrites whatever the shop holds.
+        "changeFromQuantity": None if expected is None else expected - besides,
     }
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from connectors.shopify import account, subscriptions
+from connectors.shopify import account, orders, subscriptions
 from connectors.shopify.cancels import CancelDesk
 from connectors.shopify.client import Client
 from connectors.shopify.holds import HoldDesk
@@ -11,7 +11,7 @@ from connectors.shopify.orders import OrderReader
 from connectors.shopify.parse import parse_order
 from connectors.shopify.refunds import RefundDesk
 from connectors.shopify.shipments import ShipmentDesk
-from connectors.shopify.stock import StockDesk
+from connectors.shopify.stock import Places, StockDesk
 from connectors.shopify.tokens import Credentials
 from connectors.shopify.wire import Wire
 from oms_sync import sdk
@@ -38,25 +38,29 @@ class ShopifySession:
         self._tables = request.tables
         self._credentials = Credentials(request, base_url, wire)
         self._client = Client(request, base_url, wire, self._credentials)
+        self._places = Places(self._client, known)
         self._orders = OrderReader(
-            self._client, api_version=settings.api_version, overlap_seconds=request.overlap_seconds
+            self._client,
+            self._places.ours,
+            api_version=settings.api_version,
+            overlap_seconds=request.overlap_seconds,
         )
-        self._stock = StockDesk(self._client, known)
+        self._stock = StockDesk(self._client, self._places)
         self._shipments = ShipmentDesk(
             self._client,
             self._tables["carriers"],
-            locations=self._locations,
+            locations=self._places.ours,
             notify_buyer=settings.notify_buyer,
         )
         self._refunds = RefundDesk(
             self._client,
             self._shipments,
-            return_to=self._stock.location,
+            return_to=self._places.main,
             notify_buyer=settings.notify_buyer,
         )
         reasons = self._tables["cancel_reasons"]
         self._cancels = CancelDesk(self._client, self._refunds, reasons, settings)
-        self._holds = HoldDesk(self._client, self._locations)
+        self._holds = HoldDesk(self._client, self._places.ours)
 
     def close(self) -> None:
         """Connections end with each call; there is nothing to give back."""
@@ -64,8 +68,34 @@ class ShopifySession:
     def check(self) -> sdk.AccountCheck:
         with understood("the shop"):
             self._credentials.token()
-            expires_at = self._credentials.expires_at
-            return account.check(self._client, self._shop, self._unmapped, expires_at)
+            self._places.forget()
+            return account.check(
+                self._client,
+                self._shop,
+                known=self._warnings(),
+                has_services=self._has_services(),
+                token_expires_at=self._credentials.expires_at,
+            )
+
+    def _has_services(self) -> bool:
+        try:
+            return self._places.has_services()
+        except sdk.PermissionMissing:
+            return False  # the check goes on to name the scope
+
+    def _warnings(self) -> tuple[str, ...]:
+        """What our own settings and readings have to say."""
+        warnings = []
+        if self._unmapped:
+            warnings.append(f"settings.location_ids does not name: {', '.join(self._unmapped)}")
+        if others := self._places.others():
+            warnings.append(
+                f"quantities are set at {self._places.main()} only: what the shop shows at "
+                f"{', '.join(others)} counts into them, and is moved by hand"
+            )
+        for document, reason in self._orders.troubles.items():
+            warnings.append(f"{orders.LOSSES[document]}: {reason}")
+        return tuple(warnings)
 
     def read_orders(
         self, feed: sdk.OrderFeed, cursor: str | None, since: datetime

@@ -26,8 +26,10 @@ class ShopifySettings(BaseModel):
     #: still accepted while a rotation of the secret takes effect
     webhook_secret_previous: SecretStr | None = None
     api_version: str = "2026-10"
-    #: our location code → the shop's location; the first of the account receives the quantities
+    #: our location code → the shop's location; the first of the account takes every change
     location_ids: dict[str, str] = Field(default_factory=dict)
+    #: how late an order may become visible in the shop's lists and in its search
+    visibility_lag_seconds: float = Field(default=30, ge=0, le=3600)
     #: whether Shopify e-mails the buyer when tracking is sent
     notify_buyer: bool = False
     #: whether the money of units cancelled from here goes back to the buyer at once

@@ -3,7 +3,7 @@
 The call has no idempotency key, so nothing here repeats one: the caller looks, then calls again.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -28,7 +28,7 @@ class ShipmentDesk:
         client: Client,
         carriers: sdk.MappingTable,
         *,
-        locations: frozenset[str],
+        locations: Callable[[], frozenset[str]],
         notify_buyer: bool,
     ) -> None:
         self._client, self._carriers = client, carriers
@@ -48,6 +48,7 @@ class ShipmentDesk:
 
     def push(self, shipment: sdk.OutgoingShipment) -> None:
         """Fulfil the shipment's units wherever the shop wants them fulfilled from."""
+        _check_packages(shipment.packages)
         plan = self._plan(shipment)
         for turn, group in enumerate(plan.groups.values()):
             variables = render.dispatch(
@@ -62,6 +63,7 @@ class ShipmentDesk:
 
     def correct(self, correction: sdk.TrackingCorrection) -> None:
         """Replace what a dispatch of the order shows of its packages."""
+        _check_packages(correction.packages)
         known = {one.channel_shipment_id for one in self.read(correction.channel_order_id)}
         if correction.channel_shipment_id not in known:
             raise sdk.Rejected(
@@ -81,7 +83,7 @@ class ShipmentDesk:
     def _plan(self, shipment: sdk.OutgoingShipment) -> render.DispatchPlan:
         order, asked_at = self._work(shipment.channel_order_id)
         works = order["fulfillmentOrders"]["nodes"]
-        plan = render.plan_dispatches(shipment.lines, works, self._locations)
+        plan = render.plan_dispatches(shipment.lines, works, self._locations())
         if not plan.unplaced:
             _check_size(plan)
             return plan
@@ -101,7 +103,7 @@ class ShipmentDesk:
     def work(self, channel_order_id: str) -> list[dict[str, Any]]:
         """The order's fulfilment orders, whole, those at our locations first."""
         works: list[dict[str, Any]] = self._work(channel_order_id)[0]["fulfillmentOrders"]["nodes"]
-        ours = self._locations
+        ours = self._locations()
         return sorted(works, key=lambda one: not render.is_ours(one["assignedLocation"], ours))
 
     def _work(self, channel_order_id: str) -> tuple[dict[str, Any], datetime]:
@@ -125,10 +127,19 @@ class ShipmentDesk:
         """The message may be in any language: what the shop shows now decides."""
         order, _ = self._work(shipment.channel_order_id)
         works = order["fulfillmentOrders"]["nodes"]
-        again = render.plan_dispatches(shipment.lines, works, self._locations)
+        again = render.plan_dispatches(shipment.lines, works, self._locations())
         if group in again.groups.values():
             raise sdk.Rejected(f"the shop refuses the dispatch: {message}")
         raise sdk.RetryLater(f"the order changed at the shop meanwhile: {message}")
+
+
+def _check_packages(packages: Sequence[sdk.OutgoingPackage]) -> None:
+    """Refuse what could not be recognised afterwards, and would be told a second time."""
+    if sum(1 for package in packages if package.tracking_number) > render.NUMBERS_MAX:
+        raise sdk.Rejected(
+            f"more than {render.NUMBERS_MAX} tracking numbers in one dispatch: ship its packages "
+            "as several shipments"
+        )
 
 
 def _check_size(plan: render.DispatchPlan) -> None:

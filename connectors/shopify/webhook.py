@@ -15,9 +15,12 @@ _ORDER_BY_ID: Final = frozenset(
     for word in "create updated cancelled paid fulfilled partially_fulfilled".split()
 )
 _ORDER_BY_FIELD: Final = ("refunds/", "fulfillments/")
-_ACCOUNT: Final = ("app/uninstalled", "app/scopes_update", "reverse_fulfillment")
-#: what the law makes the shop ask of an app: taken in, kept with its body, and for people to answer
-COMPLIANCE: Final = frozenset({"customers/data_request", "customers/redact", "shop/redact"})
+_ACCOUNT: Final = ("app/uninstalled", "app/scopes_update")
+#: these name no order: all there is to say is that it is time to poll
+_ORDERS: Final = ("fulfillment_orders/", "fulfillment_holds/", "reverse_fulfillment")
+_REDACT: Final = "customers/redact"
+#: what the law makes the shop ask of an app, for people to answer: taken in, kept with its body
+COMPLIANCE: Final = frozenset({"customers/data_request", "shop/redact"})
 
 
 class ShopifyWebhook:
@@ -51,10 +54,12 @@ class ShopifyWebhook:
             return _returned(fields)
         if topic.startswith("inventory_levels/"):
             return _listing(fields)
-        # Fulfilment orders name no order: all there is to say is that it is time to poll. What
-        # remains, `COMPLIANCE` with it, is kept and changes nothing.
-        is_account = topic.startswith((*_ACCOUNT, "fulfillment_orders/", "fulfillment_holds/"))
-        return Hint(kind=HintKind.ACCOUNT if is_account else HintKind.NOTHING)
+        if topic == _REDACT:
+            return _forgotten(fields)
+        if topic.startswith(_ORDERS):
+            return Hint(kind=HintKind.ORDERS)
+        # What remains, `COMPLIANCE` with it, is kept and changes nothing.
+        return Hint(kind=HintKind.ACCOUNT if topic in _ACCOUNT else HintKind.NOTHING)
 
 
 WEBHOOK: Final = ShopifyWebhook()
@@ -89,7 +94,14 @@ def _returned(fields: Mapping[str, Any]) -> Hint:
     order = fields.get("order")
     if isinstance(order, dict):
         return _order(order, "id")
-    return _order(fields, "order_id") if "order_id" in fields else Hint(kind=HintKind.ACCOUNT)
+    return _order(fields, "order_id") if "order_id" in fields else Hint(kind=HintKind.ORDERS)
+
+
+def _forgotten(fields: Mapping[str, Any]) -> Hint:
+    buyer = fields.get("customer")
+    if not isinstance(buyer, dict):
+        raise BadPayload("the request to forget a buyer names none")
+    return Hint(kind=HintKind.ERASURE, object_id=_id(buyer, "id"))
 
 
 def _listing(fields: Mapping[str, Any]) -> Hint:

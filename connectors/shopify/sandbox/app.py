@@ -16,7 +16,7 @@ from connectors.shopify.sandbox.changes_stock import StockChanges
 from connectors.shopify.sandbox.changes_work import WorkChanges
 from connectors.shopify.sandbox.endpoint import Endpoint
 from connectors.shopify.sandbox.gids import gid
-from connectors.shopify.sandbox.merchant import Merchant
+from connectors.shopify.sandbox.merchant import Merchant, ShopSales
 from connectors.shopify.sandbox.order_views import OrderViews
 from connectors.shopify.sandbox.queries import Queries
 from connectors.shopify.sandbox.tokens import Tokens
@@ -33,7 +33,6 @@ from oms_sync.sdk.sandbox import (
     control_routes,
     refusal_response,
 )
-from oms_sync.sdk.sandbox_sales import Sales
 from oms_sync.sdk.sandbox_store import Store
 from oms_sync.sdk.sandbox_wire import (
     WIRE_FAULTS,
@@ -60,6 +59,8 @@ TOPICS: Final = tuple(
 _GRAPHQL: Final = re.compile(r"/admin/api/(\d{4}-\d{2})/graphql\.json$")
 _TOKEN_PATH: Final = "/admin/oauth/access_token"  # noqa: S105 - a path
 _CONTROL_PATH: Final = "/_sandbox/"
+#: its times are whole seconds, so nothing is known to show sooner
+LAG_SECONDS_MIN: Final = 1.0
 
 
 def create_sandbox(options: SandboxOptions, *, now: Now | None = None) -> Sandbox:
@@ -78,13 +79,14 @@ class ShopifySandbox:
         self.merchant = Merchant(self.store)
         catalogue = CatalogueViews(self.store, self.merchant)
         orders = OrderViews(catalogue)
-        self.sales = Sales(self.store, lambda variant: gid("InventoryItem", variant.item_id))
+        self.sales = ShopSales(self.store, self.merchant)
         self._webhooks = Webhooks(self.store, catalogue, self._courier)
         later = self._courier.later
+        self.stock_changes = StockChanges(self.store, catalogue)
         mutations = (
             OrderChanges(self.store, self.sales, orders, later).root
             | WorkChanges(self.store, orders).root
-            | StockChanges(self.store, catalogue).root
+            | self.stock_changes.root
             | self._webhooks.root
         )
         #: every mutation by name, for a merchant's hand that does what the API can do too
@@ -133,6 +135,7 @@ class ShopifySandbox:
                 "shop": domain(self.store),
                 **credentials,
                 "webhook_secret": secret("client_secret"),
+                "visibility_lag_seconds": max(LAG_SECONDS_MIN, self.options.lag_seconds),
                 "location_ids": {
                     place.code: gid("Location", place.id) for place in self.store.places
                 },

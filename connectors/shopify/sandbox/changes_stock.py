@@ -15,6 +15,7 @@ REASONS: Final = (
     "reservation_created reservation_deleted reservation_updated restock safety_stock shrinkage"
 ).split()
 QUANTITY_MAX: Final = 1_000_000_000
+_UNNAMED: Final = "The quantity could not be set."
 _MESSAGES: Final = {
     "CHANGE_FROM_QUANTITY_STALE": "The changeFromQuantity is not the quantity in the shop.",
     "INVALID_INVENTORY_ITEM": "The specified inventory item could not be found.",
@@ -31,6 +32,10 @@ _MESSAGES: Final = {
     ),
 }
 
+#: what a push to an item that is not stocked there is refused with: the newest version lost the
+#: code that said so
+NOT_STOCKED: Final = "CHANGE_FROM_QUANTITY_STALE"
+
 Found = tuple[Variant, Level]
 
 
@@ -39,6 +44,7 @@ class StockChanges:
 
     def __init__(self, store: Store, catalogue: CatalogueViews) -> None:
         self._store, self._catalogue = store, catalogue
+        self.not_stocked_code = NOT_STOCKED
         self.root: dict[str, Callable[[Arguments], Payload]] = {
             "inventorySetQuantities": self._set_quantities,
             "inventoryActivate": self._activate,
@@ -85,7 +91,7 @@ class StockChanges:
             if wrong is not None:
                 field, code = wrong
                 path = ["input", "quantities", str(at), field]
-                errors.append(user_error(path, _MESSAGES[code], code))
+                errors.append(user_error(path, _MESSAGES.get(code, _UNNAMED), code or None))
         return errors
 
     def _entry_error(self, entry: Mapping[str, Any], name: str) -> tuple[str, str] | None:
@@ -99,6 +105,8 @@ class StockChanges:
         found = self._level(entry)
         if not isinstance(found, str) and found[0].item_id in self._catalogue.merchant.bundles:
             return "inventoryItemId", "NON_MUTABLE_INVENTORY_ITEM"
+        if found == "locationId" and self._is_place(entry):
+            return "locationId", self.not_stocked_code
         if isinstance(found, str):
             code = "INVALID_LOCATION" if found == "locationId" else "INVALID_INVENTORY_ITEM"
             return found, code
@@ -115,6 +123,10 @@ class StockChanges:
         kind, number, _ = split(given["locationId"])
         level = variant.levels.get(number) if kind == "Location" else None
         return "locationId" if level is None else (variant, level)
+
+    def _is_place(self, given: Mapping[str, Any]) -> bool:
+        kind, number, _ = split(given["locationId"])
+        return kind == "Location" and self._store.place(number) is not None
 
     def _set(self, entry: Mapping[str, Any], name: str, *, is_applied: bool) -> list[Any]:
         found = self._level(entry)
@@ -133,6 +145,8 @@ class StockChanges:
 
     def _activate(self, given: Arguments) -> Payload:
         found = self._level(given)
+        if found == "locationId" and self._is_place(given):
+            found = self._stock_at(given)
         if isinstance(found, str):
             message = "The specified inventory item or location could not be found."
             return Payload(userErrors=[user_error([found], message)])
@@ -141,6 +155,15 @@ class StockChanges:
                 message = f"Not allowed to set {name} quantity when the item is already active"
                 return Payload(userErrors=[user_error([field], f"{message} at the location.")])
         return Payload(inventoryLevel=self._catalogue.level(*found), userErrors=[])
+
+    def _stock_at(self, given: Mapping[str, Any]) -> Found:
+        """A level where there was none: an item that was not stocked at the place."""
+        variant = self._store.by_item[split(given["inventoryItemId"])[1]]
+        place = self._store.place(split(given["locationId"])[1])
+        assert place is not None, "only a place of the shop is asked for"
+        level = Level(place=place, available=0, updated_at=self._store.second())
+        variant.levels[place.id] = level
+        return variant, level
 
     def _update_item(self, given: Arguments) -> Payload:
         variant = self._store.by_item.get(split(given["id"])[1])

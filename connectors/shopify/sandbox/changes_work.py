@@ -185,9 +185,7 @@ class WorkChanges:
         return Payload(fulfillmentOrder=self._views.work(order, work), userErrors=[])
 
     def _touch(self, order: Order, work: Work, fact: str) -> None:
-        work.updated_at = self._store.second()
-        self._store.tell(f"work.{fact}", order, work)
-        self._store.changed(order)
+        self._views.merchant.touch_work(order, work, f"work.{fact}")
 
     def _move(self, given: Arguments) -> Payload:
         order, work = self._work(given["id"], None)

@@ -13,6 +13,7 @@ from connectors.shopify.sandbox.gids import gid
 from oms_sync.sdk.sandbox import Refusal
 from oms_sync.sdk.sandbox_records import (
     Dispatch,
+    Hold,
     Line,
     Order,
     Place,
@@ -21,6 +22,7 @@ from oms_sync.sdk.sandbox_records import (
     Variant,
     Work,
 )
+from oms_sync.sdk.sandbox_sales import Sales
 from oms_sync.sdk.sandbox_store import Store
 
 CURRENCY: Final = "USD"
@@ -72,6 +74,10 @@ class Merchant:
         self.shipping_price, self.tax_included_percent = _NOTHING, 0
         #: scopes the app was not granted
         self.withheld_scopes: set[str] = set()
+        #: places that are a fulfilment service's, by id
+        self.services: set[int] = set()
+        #: whether a hold, a move or a new date also moves the time of its order
+        self.does_work_touch = False
         #: inventory item ids of bundles, whose parents count no stock of their own
         self.bundles: set[int] = set()
         self.schedule: dict[int, datetime] = {}
@@ -106,6 +112,28 @@ class Merchant:
         """Whether the app may see an order of that age."""
         is_limited = "read_all_orders" in self.withheld_scopes
         return not is_limited or order.created_at > self._store.now() - WINDOW
+
+    def shows(self, work: Work) -> bool:
+        """Whether the app may see a fulfilment order."""
+        is_theirs = work.place.id in self.services
+        return not is_theirs or "read_third_party_fulfillment_orders" not in self.withheld_scopes
+
+    def touch_work(self, order: Order, work: Work, fact: str | None) -> None:
+        """Note that a fulfilment order changed, and tell of it; of its order only if it is so."""
+        store = self._store
+        work.updated_at = store.second()
+        if fact is not None:
+            store.tell(fact, order, work)
+        if self.does_work_touch:
+            store.changed(order)
+
+    def back_of(self, number: int) -> tuple[Order, GoodsBack] | None:
+        """The return of this number, and its order."""
+        for order_id, backs in self.returns.items():
+            for back in backs:
+                if back.id == number:
+                    return self._store.orders[order_id], back
+        return None
 
     def is_real(self, variant: Variant) -> bool:
         """False for lines that name no variant of the catalogue."""
@@ -181,8 +209,9 @@ class Merchant:
         store = self._store
         with store.act():
             order = store.order(channel_order_id)
-            self.schedule |= {each.id: until for each in order.work if each.status == "OPEN"}
-            store.changed(order)
+            for work in (each for each in order.work if each.status == "OPEN"):
+                self.schedule[work.id] = until
+                self.touch_work(order, work, None)
 
     def take_back(
         self, channel_order_id: str, channel_sku: str, units: int, kinds: Mapping[str, int]
@@ -219,6 +248,23 @@ class Merchant:
         if is_restocked:
             line.returned += count
             self._store.move(line.variant, place, count)
+
+    def dispose(self, channel_order_id: str, kinds: Mapping[str, int]) -> None:
+        """More of the newest return is dealt with; the order itself does not change by it."""
+        store = self._store
+        with store.act():
+            order = store.order(channel_order_id)
+            back = self.returns[order.id][-1]
+            for kind, count in kinds.items():
+                self._dispose(back, kind, count, store.places[0])
+            store.tell("return.disposed", order, back)
+
+    def unstock(self, channel_sku: str, place_code: str) -> None:
+        """The article is not stocked at that place any more."""
+        store = self._store
+        with store.act():
+            place = next(each for each in store.places if each.code == place_code)
+            store.variant_of(channel_sku).levels.pop(place.id, None)
 
     def close_return(self, channel_order_id: str) -> None:
         """The merchant closes the newest return; the order itself does not change by it."""
@@ -281,6 +327,27 @@ class Merchant:
                 email=None,
                 phone=None,
             )
+
+
+class ShopSales(Sales):
+    """What buyers and the seller's hands do; a hold is a thing of the work, not of the order."""
+
+    def __init__(self, store: Store, merchant: Merchant) -> None:
+        super().__init__(store, lambda variant: gid("InventoryItem", variant.item_id))
+        self._merchant = merchant
+
+    def hold(self, channel_order_id: str, *, release: bool) -> None:
+        """See `ChannelTruth`."""
+        store = self._store
+        with store.act():
+            order = self._alive(channel_order_id)
+            open_work = [work for work in order.work if work.status != "CLOSED"]
+            if not open_work:
+                raise Refusal(409, "nothing_open")
+            for work in open_work:
+                hold = Hold(id=store.next_id(), reason="OTHER", notes="held by hand")
+                work.holds = [] if release else [*work.holds, hold]
+                self._merchant.touch_work(order, work, "work.released" if release else "work.held")
 
 
 def _money(value: Decimal, currency: str) -> dict[str, str]:

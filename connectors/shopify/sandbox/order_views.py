@@ -28,6 +28,8 @@ _ACTIONS: Final = {
     "ON_HOLD": ("RELEASE_HOLD", "HOLD"),
 }
 _NOTHING: Final = Decimal(0)
+#: no scope of its own: what an app may not see of people until it was reviewed
+PEOPLE: Final = "protected_customer_data"
 
 
 def total(order: Order, *, current: bool) -> Decimal:
@@ -63,7 +65,7 @@ class OrderViews:
             | {"currentSubtotalLineItemsQuantity": sum(line.current for line in lines)}
             | self._money(order)
             | self._nested(order)
-            | {"returnStatus": self._return_status(order)}
+            | {"returnStatus": self.return_status(order)}
             | {"presentmentCurrencyCode": self._merchant.shown_currency}
             | {"taxesIncluded": bool(self._merchant.tax_included_percent)}
             | self._merchant.dressed("Order", order.id)
@@ -79,12 +81,13 @@ class OrderViews:
 
         return show
 
-    def _return_status(self, order: Order) -> str:
+    def return_status(self, order: Order) -> str:
         returns = self._merchant.returns.get(order.id, [])
         if not returns:
             return "NO_RETURN"
         is_done = all(
-            sum(each.quantity for each in back.dispositions) >= back.quantity for back in returns
+            back.is_closed or sum(each.quantity for each in back.dispositions) >= back.quantity
+            for back in returns
         )
         return "RETURNED" if is_done else "IN_PROGRESS"
 
@@ -115,17 +118,33 @@ class OrderViews:
         name = {"firstName": buyer["first_name"], "lastName": buyer["last_name"]}
         customer = base("Customer", buyer["id"]) | name | {"displayName": address["name"]}
         return (
-            {"customer": customer, "shippingAddress": address, "billingAddress": address}
+            {"customer": self._guarded("customer", "read_customers", customer)}
+            | {"shippingAddress": self._guarded("shippingAddress", PEOPLE, address)}
+            | {"billingAddress": self._guarded("billingAddress", PEOPLE, address)}
             | {"shippingLine": shipping}
             | {"shippingLines": lambda given: connection([order], given, lambda _: shipping)}
             | {"lineItems": lambda given: connection(order.lines, given, self.line)}
             | {"refunds": _first(order.refunds, lambda each: self.refund(order, each))}
             | {"fulfillments": _first(order.dispatches, lambda each: self.dispatch(order, each))}
-            | {"fulfillmentOrders": self._connected(order.work, order, self.work)}
+            | {"fulfillmentOrders": self._connected(self._shown_work(order), order, self.work)}
             | {"transactions": _first(self._transactions(order), dict)}
             | {"returns": self._returns(order)}
             | {"suggestedRefund": lambda given: self._suggested(order, given)}
         )
+
+    def _shown_work(self, order: Order) -> list[Work]:
+        return [work for work in order.work if self._merchant.shows(work)]
+
+    def _guarded(self, field: str, scope: str, value: Any) -> Callable[[Arguments], Any]:
+        """A field that names a scope: without it an error stands beside the rest."""
+
+        def show(_: Arguments) -> Any:
+            if scope in self._merchant.withheld_scopes:
+                message = f"Access denied for {field} field. Required access: `{scope}`."
+                raise GraphRefusal(message, "ACCESS_DENIED")
+            return value
+
+        return show
 
     def _transactions(self, order: Order) -> list[dict[str, Any]]:
         merchant = self._merchant
@@ -152,8 +171,8 @@ class OrderViews:
         left = sum(self._merchant.left(order).values(), _NOTHING) / self._merchant.rate
         return {"amountSet": self._bag(min(worth, left))}
 
-    def back(self, order: Order, back: GoodsBack) -> dict[str, Any]:
-        """One return: its own reverse fulfilment order with one line."""
+    def reverse(self, back: GoodsBack) -> dict[str, Any]:
+        """The goods of one return: one line."""
         shown = {
             "totalQuantity": back.quantity,
             "fulfillmentLineItem": lambda _: self._line_sent(back.sent),
@@ -166,20 +185,18 @@ class OrderViews:
             ],
         }
         line = base("ReverseFulfillmentOrderLineItem", back.id) | shown
-        reverse = base("ReverseFulfillmentOrder", back.id) | {
+        return base("ReverseFulfillmentOrder", back.id) | {
             "lineItems": lambda given: connection([back], given, lambda _: line)
         }
+
+    def back(self, order: Order, back: GoodsBack) -> dict[str, Any]:
+        """One return: its own reverse fulfilment order with one line."""
         own = {"name": f"{order.name}-R1", "createdAt": stamp(back.created_at)}
         own["status"] = "CLOSED" if back.is_closed else "OPEN"
-        return (
-            base("Return", back.id)
-            | own
-            | {
-                "reverseFulfillmentOrders": lambda given: connection(
-                    [back], given, lambda _: reverse
-                )
-            }
-        )
+        reverses = {
+            "reverseFulfillmentOrders": lambda given: connection([back], given, self.reverse)
+        }
+        return base("Return", back.id) | own | reverses
 
     def _connected(self, records: list[Any], order: Order, view: Any) -> Any:
         return lambda given: connection(records, given, lambda each: view(order, each))
@@ -235,7 +252,10 @@ class OrderViews:
             | {"destination": self._address(order, "FulfillmentOrderDestination")}
             | {"supportedActions": [{"action": each} for each in _ACTIONS.get(status, ())]}
             | {"fulfillmentHolds": [self.hold(hold) for hold in work.holds]}
-            | {"deliveryMethod": base("DeliveryMethod", work.id)}
+            | {
+                "deliveryMethod": base("DeliveryMethod", work.id)
+                | self._merchant.dressed("DeliveryMethod", work.id)
+            }
             | {"lineItems": lambda given: connection(work.lines, given, self._work_line)}
             | {"fulfillments": self._connected(done, order, self.dispatch)}
         )

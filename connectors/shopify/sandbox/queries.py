@@ -15,14 +15,15 @@ from connectors.shopify.sandbox.paging import (
 )
 from connectors.shopify.sandbox.search import Getter, parse_search, words
 from connectors.shopify.sandbox.views import Arguments, CatalogueViews, base, domain
-from oms_sync.sdk.sandbox_records import Order
+from oms_sync.sdk.sandbox_records import Order, Work
 from oms_sync.sdk.sandbox_store import Store
 
 SCOPES: Final = tuple(
     "read_orders write_orders read_all_orders read_products read_inventory write_inventory "
     "read_locations read_fulfillments read_merchant_managed_fulfillment_orders "
     "write_merchant_managed_fulfillment_orders read_assigned_fulfillment_orders "
-    "write_assigned_fulfillment_orders read_returns".split()
+    "write_assigned_fulfillment_orders read_third_party_fulfillment_orders read_returns "
+    "read_customers".split()
 )
 _ID_MAX: Final = 2**62
 #: root fields that look one record up, and the type the id must be of
@@ -75,6 +76,18 @@ _ORDER_KEYS: Final[Mapping[str, Callable[[Order], Key]]] = {
 }
 
 
+_WORK_FIELDS: Final[Mapping[str, Getter]] = {
+    "updated_at": lambda work: work.updated_at,
+    "id": lambda work: work.id,
+    "status": lambda work: work.status,
+    "assigned_location_id": lambda work: work.place.id,
+}
+_WORK_KEYS: Final[Mapping[str, Callable[[Work], Key]]] = {
+    "ID": lambda work: (0, work.id),
+    "UPDATED_AT": lambda work: (work.updated_at.isoformat(), work.id),
+}
+
+
 class Queries:
     """Resolvers of the query root. `searches` collects the warnings of the request at hand."""
 
@@ -86,6 +99,7 @@ class Queries:
             "currentAppInstallation": self._installation,
             "shop": lambda _: catalogue.shop(),
             "orders": self._list_orders,
+            "fulfillmentOrders": self._list_work,
             "locations": lambda given: connection(store.places, given, catalogue.place),
             "productVariants": lambda given: self._list_variants(given, catalogue.variant),
             "inventoryItems": lambda given: self._list_variants(given, catalogue.item),
@@ -93,6 +107,8 @@ class Queries:
             "nodes": lambda given: [self.node(each) for each in given["ids"]],
             "job": lambda given: {"id": given["id"], "done": store.jobs.get(given["id"], True)},
         }
+        returned: Getter = lambda order: [orders.return_status(order)]  # noqa: E731 - one of many
+        self._order_fields = {**_ORDER_FIELDS, "return_status": returned}
         self.root |= dict.fromkeys(_BY_ID, lambda given: self.node(given["id"]))
         self.root |= {name: self._of_kind(kind) for name, kind in _BY_ID.items() if kind}
 
@@ -120,6 +136,11 @@ class Queries:
             "InventoryItem": (store.by_item.get(number), catalogue.item),
             "Location": (store.place(number), catalogue.place),
             "WebhookSubscription": (store.subscriptions.get(number), catalogue.subscription),
+            "Return": (orders.merchant.back_of(number), lambda entry: orders.back(*entry)),
+            "ReverseFulfillmentOrder": (
+                orders.merchant.back_of(number),
+                lambda entry: orders.reverse(entry[1]),
+            ),
         }
         record, view = found.get(kind, (None, lambda _: None))
         return None if record is None else view(record)
@@ -147,7 +168,7 @@ class Queries:
         return search
 
     def _list_orders(self, given: Arguments) -> Any:
-        search, now = self._search("orders", given, _ORDER_FIELDS), self._store.now()
+        search, now = self._search("orders", given, self._order_fields), self._store.now()
         key = _ORDER_KEYS[given.get("sortKey") or "PROCESSED_AT"]
         found = [
             order
@@ -158,6 +179,23 @@ class Queries:
         ]
         page = connection(sorted(found, key=key), given, self._orders.order, key)
         return self._lie(page, given, key) if page["page"] else page
+
+    def _list_work(self, given: Arguments) -> Any:
+        search, now = self._search("fulfillmentOrders", given, _WORK_FIELDS), self._store.now()
+        key = _WORK_KEYS[given.get("sortKey") or "ID"]
+        merchant, edge = self._catalogue.merchant, search.updated_from
+        found = {
+            work.id: order
+            for order, work in self._store.work.values()
+            if (edge is None or work.updated_at >= edge)
+            and max(order.visible_at, order.visible_in_lists_at) <= now
+            and merchant.sees(order)
+            and merchant.shows(work)
+            and (given.get("includeClosed") or work.status != "CLOSED")
+            and search.matches(work)
+        }
+        works = sorted((self._store.work[number][1] for number in found), key=key)
+        return connection(works, given, lambda one: self._orders.work(found[one.id], one), key)
 
     def _lie(self, page: dict[str, Any], given: Arguments, key: Callable[[Order], Key]) -> Any:
         """What a list may get wrong: leave one out, come empty, or go in circles."""

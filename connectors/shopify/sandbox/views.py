@@ -51,7 +51,8 @@ class CatalogueViews:
     def place(self, place: Place) -> dict[str, Any]:
         created = stamp(self._store.created_at)
         own = {"name": place.name, "createdAt": created, "updatedAt": created}
-        return base("Location", place.id) | own
+        service = {"isFulfillmentService": place.id in self.merchant.services}
+        return base("Location", place.id) | own | service
 
     def product(self, variant: Variant) -> dict[str, Any]:
         own = {"title": variant.title, "handle": f"article-{variant.product_id}"}

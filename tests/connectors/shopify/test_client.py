@@ -144,9 +144,21 @@ def test_a_withheld_part_is_no_failure_and_a_withheld_object_is_one(scripted, ma
     part = _error("ACCESS_DENIED", path=["order", "refunds", 0, "note"])
     scripted.answers = [(200, {}, GOOD | {"errors": [part]})]
     assert _read(make_client()).withheld == ("order.refunds.0.note",)
-    scripted.answers = [(200, {}, {"data": {"nodes": [None]}, "errors": [part]})]
-    with pytest.raises(PermissionMissing, match="note"):
-        _read(make_client())
+    for data, path in (
+        ({"nodes": [None]}, ["nodes", 0, "note"]),
+        ({"order": None}, ["order", "refunds", 0, "note"]),
+    ):
+        part = _error("ACCESS_DENIED", path=path)
+        scripted.answers = [(200, {}, {"data": data, "errors": [part]})]
+        with pytest.raises(PermissionMissing, match="note"):
+            _read(make_client())
+
+
+def test_an_object_that_is_gone_is_not_lost_to_what_is_withheld_of_another(scripted, make_client):
+    part = _error("ACCESS_DENIED", path=["nodes", 1, "customer"])
+    answer = {"data": {"nodes": [None, {"id": 1, "customer": None}]}, "errors": [part]}
+    scripted.answers = [(200, {}, answer)]
+    assert _read(make_client()).fields["nodes"][0] is None
 
 
 def test_a_search_the_shop_ignored_is_refused(scripted, make_client):

@@ -101,6 +101,33 @@ def test_corrected_tracking_replaces_all_packages_of_the_dispatch(shop):
     assert {package["carrier"] for package in made["packages"]} == {"DHL"}
 
 
+@pytest.mark.proves("I-28")
+def test_more_numbers_than_the_shop_shows_again_are_refused_by_name(shop):
+    session, order_id = shop.open(), shop.place_order(2)
+    (line,) = _lines(shop, order_id)
+    numbers = [f"1Z{number}" for number in range(11)]
+    packages = tuple(
+        OutgoingPackage(carrier="ups", tracking_number=number, tracking_url=None)
+        for number in numbers
+    )
+    shipment = OutgoingShipment(
+        key="s-1",
+        channel_order_id=order_id,
+        lines={line: 1},
+        packages=packages,
+        service=None,
+        shipped_at=AT,
+    )
+    with pytest.raises(Rejected, match="more than 10 tracking numbers"):
+        session.push_shipment(shipment)
+    assert shop.fulfilments(order_id) == 0
+    session.push_shipment(replace(shipment, packages=packages[:10]))
+    (known,) = session.read_shipments(order_id)
+    assert known.tracking_numbers == tuple(numbers[:10]), "all of it is recognised again"
+    with pytest.raises(Rejected, match="several shipments"):
+        session.correct_shipment(_correction(order_id, known, *numbers))
+
+
 def test_a_carrier_no_table_knows_is_told_by_its_own_name(shop):
     session, order_id = shop.open(), shop.place_order(1)
     _ship(session, order_id, {_lines(shop, order_id)[0]: 1})

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from connectors.shopify import orders
+from connectors.shopify import feeds, orders
 from oms_sync.sdk import (
     AuthFailed,
     ChannelDown,
@@ -68,7 +68,8 @@ def test_the_watermark_moves_only_when_the_pass_is_complete(shop):
     assert not first.is_last
     assert "watermark" not in json.loads(first.cursor)
     _, cursor = _walk(session, OrderFeed.CHANGES, since, first.cursor)
-    assert json.loads(cursor) == {"watermark": "2026-03-01T12:01:00Z"}
+    changed = "2026-03-01T12:01:00Z"
+    assert json.loads(cursor) == {"watermark": changed, "work": changed}
 
 
 def test_a_new_pass_begins_an_overlap_before_the_watermark(shop):
@@ -134,7 +135,7 @@ def test_a_place_in_the_list_that_expired_is_taken_up_by_time(shop):
 
 
 def test_a_list_longer_than_the_shop_pages_is_taken_up_by_time(shop, monkeypatch):
-    monkeypatch.setattr(orders, "LISTED_MAX", 4)
+    monkeypatch.setattr(feeds, "LISTED_MAX", 4)
     for _ in range(12):
         shop.place_order(1)
         shop.advance(1)

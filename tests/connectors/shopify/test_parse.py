@@ -23,11 +23,11 @@ in-two-places of-many-kinds in-yen-shown-in-euro half-read edited returned
 
 @pytest.fixture
 def parsed(recordings, tables):
-    def read(case, *, locations=OURS, change=None):
+    def read(case, *, locations=OURS, change=None, **changes):
         payload = (recordings / f"order-{case}.json").read_bytes()
-        if change is not None:
-            envelope = json.loads(payload)
-            change(envelope["order"])
+        if change is not None or changes:
+            envelope = json.loads(payload) | changes
+            (change or bool)(envelope["order"])
             payload = json.dumps(envelope).encode()
         return parse_order(payload, SEEN_AT, tables=tables, locations=locations)
 
@@ -88,11 +88,46 @@ def test_without_location_ids_every_place_is_ours(parsed):
     assert (line.quantity_shipped, line.quantity_elsewhere) == (2, 0)
 
 
-def test_units_not_routed_yet_say_nothing_of_elsewhere(parsed):
+def test_units_not_routed_yet_say_nothing_of_elsewhere_and_hold_the_order(parsed):
     def unroute(order):
         order["fulfillmentOrders"]["nodes"] = []
 
-    assert parsed("paid", change=unroute).lines[0].quantity_elsewhere is None
+    for locations in (OURS, frozenset()):
+        sight = parsed("paid", change=unroute, locations=locations)
+        assert sight.lines[0].quantity_elsewhere is None
+        assert sight.facts.channel_holds == ("not_routed",)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda order: order.update(cancelledAt="2026-11-02T10:00:00Z"),
+        lambda order: order["lineItems"]["nodes"][0].update(unfulfilledQuantity=0),
+        lambda order: order["lineItems"]["nodes"][0].update(requiresShipping=False),
+    ],
+)
+def test_an_order_that_asks_for_no_work_is_not_held_for_want_of_it(change, parsed):
+    def unroute(order):
+        order["fulfillmentOrders"]["nodes"] = []
+        change(order)
+
+    assert parsed("paid", change=unroute).facts.channel_holds == ()
+
+
+@pytest.mark.proves("I-06")
+def test_units_no_work_shows_are_elsewhere_only_where_the_order_was_read_whole(parsed):
+    def hide(order):
+        order["fulfillmentOrders"]["nodes"][0]["lineItems"]["nodes"] = []
+
+    whole = parsed("paid", change=hide).lines[0]
+    assert whole.quantity_elsewhere == whole.quantity_ordered
+    assert parsed("paid", change=hide, is_complete=False).lines[0].quantity_elsewhere == 0
+
+
+def test_without_location_ids_the_places_the_reader_found_are_ours(parsed):
+    places = ["gid://shopify/Location/71"]
+    found = parsed("in-two-places", locations=frozenset(), places=places).lines[0]
+    assert found == parsed("in-two-places").lines[0]
 
 
 def test_only_what_lies_on_a_shelf_is_stocked(parsed):
@@ -121,6 +156,9 @@ def test_a_tip_does_not_keep_the_order_open(parsed):
         ("PENDING", OrderState.PENDING),
         ("AUTHORIZED", OrderState.PENDING),
         ("VOIDED", OrderState.PENDING),
+        ("EXPIRED", OrderState.PENDING),
+        ("REFUNDED", OrderState.PENDING),
+        ("PARTIALLY_PAID", OrderState.PENDING),
         (None, None),
     ],
 )

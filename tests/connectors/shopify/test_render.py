@@ -1,6 +1,7 @@
 """Quantities and shipments as the shop wants them written."""
 
 import uuid
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -8,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connectors.shopify import render
-from oms_sync.sdk import OutgoingPackage, OutgoingShipment, StockBatch, StockPush
+from connectors.shopify.shipments import ShipmentDesk
+from oms_sync.sdk import OutgoingPackage, OutgoingShipment, Rejected, StockBatch, StockPush
 
 HERE, THERE = "gid://shopify/Location/71", "gid://shopify/Location/72"
 
@@ -184,3 +186,39 @@ def test_a_dispatch_always_lists_its_lines(tables):
         "notifyCustomer": True,
         "trackingInfo": {"company": "UPS", "number": "1Z1"},
     }
+
+
+@pytest.mark.parametrize(("count", "is_taken"), [(512, True), (513, False)])
+def test_a_dispatch_of_more_lines_than_the_shop_takes_is_refused_before_it_is_sent(
+    count, is_taken, scripted, make_client, tables
+):
+    lines = {str(number): 1 for number in range(count)}
+    last = {"hasNextPage": False, "endCursor": None}
+    work = _work(1, lines.items()) | {"supportedActions": [{"action": "CREATE_FULFILLMENT"}]}
+    work["lineItems"]["pageInfo"] = last
+    order = {"id": "gid://shopify/Order/7", "createdAt": "2026-03-01T12:00:00Z"}
+    order["fulfillmentOrders"] = {"nodes": [work], "pageInfo": last}
+    created = {"fulfillment": {"id": "x", "status": "SUCCESS"}, "userErrors": []}
+    scripted.answers = [
+        (200, {}, {"data": {"order": order}}),
+        (200, {}, {"data": {"fulfillmentCreate": created}}),
+    ]
+    desk = ShipmentDesk(make_client(), tables["carriers"], locations=frozenset, notify_buyer=False)
+    shipment = replace(_shipment(_package()), lines=lines)
+    if is_taken:
+        desk.push(shipment)
+    else:
+        with pytest.raises(Rejected, match="512 lines"):
+            desk.push(shipment)
+    assert len(scripted.asked) == 1 + is_taken
+
+
+def test_what_lies_elsewhere_is_taken_off_what_is_set_and_what_is_changed_from():
+    batch = _batch(("a", 5, 4), ("b", 1, None))
+    variables = render.set_stock(batch, HERE, {"a": 2, "b": 3})
+    numbers = [
+        (one["quantity"], one["changeFromQuantity"]) for one in variables["input"]["quantities"]
+    ]
+    assert numbers == [(3, 2), (0, None)]
+    assert variables["key"] != render.set_stock(batch, HERE, {"a": 1, "b": 3})["key"]
+    assert render.set_stock(batch, HERE, {"a": 0}) == render.set_stock(batch, HERE)

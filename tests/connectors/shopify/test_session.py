@@ -341,7 +341,8 @@ def test_every_call_is_noted_with_its_cost_and_request_id_and_nothing_more(runni
         shop.sandbox.faults.force("F06")
         with pytest.raises(RetryLater):
             session.read_orders_by_id([shop.place_order(1)])
-    token, check, broken = noted
+    token, places, check, broken = noted
+    assert places.operation == "graphql"
     assert (token.operation, check.operation) == ("token", "graphql")
     assert (check.status, check.cost > 0, len(check.request_id) > 0) == ("200", True, True)
     assert broken.status in ("500", "502", "503", "504")

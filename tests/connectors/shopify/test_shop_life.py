@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from connectors.shopify import orders
+from connectors.shopify import feeds
 from oms_sync.sdk import (
     HintKind,
     Money,
@@ -364,7 +364,7 @@ def test_the_list_of_a_window_holds_every_order_placed_in_it_whatever_became_of_
 def test_a_list_longer_than_the_shop_pages_or_whose_place_expired_goes_on_by_time(
     shop, monkeypatch
 ):
-    monkeypatch.setattr(orders, "LISTED_MAX", 6)
+    monkeypatch.setattr(feeds, "LISTED_MAX", 6)
     begin = shop.now()
     placed = []
     for _ in range(14):

@@ -1,6 +1,7 @@
 """Webhooks: what is genuine, what it is about, and what is refused."""
 
 import json
+from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import pytest
@@ -8,9 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
+from connectors.shopify.parse import parse_order
 from connectors.shopify.webhook import COMPLIANCE, WEBHOOK
 from oms_sync.sdk import BadPayload, Hint, HintKind
 
+SEEN_AT = datetime(2026, 11, 2, tzinfo=UTC)
 VECTOR = (b'{"id":820982911946154508}', "qBvrsZF7RfB1iS6BX6IHqJTp5L911P7intnPeTPsH0I=")
 
 
@@ -77,7 +80,7 @@ def test_a_wrong_signature_is_refused(signature):
         (
             "fulfillment_orders/placed_on_hold",
             {"fulfillment_order": {"id": "gid://shopify/FulfillmentOrder/1"}},
-            Hint(kind=HintKind.ACCOUNT),
+            Hint(kind=HintKind.ORDERS),
         ),
         (
             "inventory_levels/update",
@@ -98,11 +101,11 @@ def test_a_wrong_signature_is_refused(signature):
             Hint(kind=HintKind.ORDER, object_id="7"),
         ),
         ("returns/close", {"id": 1, "order_id": 7}, Hint(kind=HintKind.ORDER, object_id="7")),
-        ("returns/process", {}, Hint(kind=HintKind.ACCOUNT)),
+        ("returns/process", {}, Hint(kind=HintKind.ORDERS)),
         (
             "reverse_fulfillment_orders/dispose",
             {"id": 1, "dispositions": []},
-            Hint(kind=HintKind.ACCOUNT),
+            Hint(kind=HintKind.ORDERS),
         ),
         ("something/new", {"id": 1}, Hint(kind=HintKind.NOTHING)),
     ],
@@ -150,6 +153,20 @@ def test_a_request_about_personal_data_is_taken_in_signed_and_changes_nothing(to
     assert not WEBHOOK.verify(_settings("another"), headers, body)
     assert WEBHOOK.topic(headers) == topic
     assert WEBHOOK.read_hint(headers, body) == Hint(kind=HintKind.NOTHING)
+
+
+def test_a_buyer_who_asks_to_be_forgotten_is_named_as_their_orders_name_them(recordings, tables):
+    payload = (recordings / "order-paid.json").read_bytes()
+    buyer = parse_order(payload, SEEN_AT, tables=tables, locations=frozenset()).facts.buyer
+    asked = {"customer": {"id": 8001, "email": "ada@shop.example"}, "orders_to_redact": [5001]}
+    hint = _hint("customers/redact", asked)
+    assert hint == Hint(kind=HintKind.ERASURE, object_id=buyer.channel_buyer_id)
+
+
+@pytest.mark.parametrize("asked", [{}, {"customer": None}, {"customer": {"email": "a@b.example"}}])
+def test_a_request_to_forget_nobody_is_bad_payload(asked):
+    with pytest.raises(BadPayload):
+        _hint("customers/redact", asked)
 
 
 @given(st.binary(max_size=200), st.sampled_from(["orders/create", "inventory_levels/update"]))
