@@ -2,7 +2,7 @@
 
 import pytest
 
-from oms_sync.flows.commands.listings import discover, read_all
+from oms_sync.flows.commands.discovery import discover, read_all
 from oms_sync.sdk import ReadPools
 from oms_sync.sdk.sandbox import Purchase, Refusal
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from oms_sync.cli.demo_virtual import open_virtual
-from oms_sync.flows.commands.listings import discover, read_all
+from oms_sync.flows.commands.discovery import discover, read_all
 from oms_sync.flows.commands.stock_files import import_stock
 from oms_sync.runtime.budgets import BudgetParts, Budgets
 from oms_sync.runtime.metrics import NullMetrics
