@@ -216,6 +216,7 @@ def build_hub(settings: Settings, *, redactor: Redactor | None = None) -> Hub:
             budgets=ground.budgets,
             stopping=stopping,
         )
+        metrics.begin(wired.wirings)
         _take_over(wired)
         storage.record_profiles(
             profile for profile in wired.profiles.values() if profile.name != MANUAL

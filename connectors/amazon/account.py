@@ -8,10 +8,10 @@ from connectors.amazon.client import Client
 from connectors.amazon.faults import Denied, NotFound, Refused
 from oms_sync import sdk
 
-#: a marketplace that refuses us is asked again after so long
-REFUSED_SECONDS: Final = 86_400.0
-#: what a marketplace answered alone is believed for so long
+#: what a marketplace answered alone is believed for so long, and one that refuses is left out; at
+#: every further refusal for twice as long, up to a day
 PROBED_SECONDS: Final = 3_600.0
+REFUSED_SECONDS: Final = 86_400.0
 
 #: part of an order → the role an application needs to see it
 ROLES = {
@@ -34,13 +34,15 @@ class Places:
         self._client, self._clock = client, clock
         #: what each answered alone and when; an empty text is a whole answer
         self._probed: dict[str, tuple[float, str]] = {}
-        self._refused: dict[str, tuple[float, str]] = {}
+        #: until when each is left out, how long that is, and why
+        self._refused: dict[str, tuple[float, float, str]] = {}
 
     @property
     def refused(self) -> dict[str, str]:
         """Why which are left out now."""
-        oldest = self._clock.monotonic() - REFUSED_SECONDS
-        return {one: told for one, (at, told) in self._refused.items() if at > oldest}
+        now, ours = self._clock.monotonic(), self._client.marketplace_ids
+        known = ((one, *self._refused[one]) for one in ours if one in self._refused)
+        return {one: told for one, until, _, told in known if until > now}
 
     @property
     def asked(self) -> list[str]:
@@ -48,10 +50,16 @@ class Places:
         refused, ours = self.refused, self._client.marketplace_ids
         return [one for one in ours if one not in refused] or ours
 
+    def worked(self) -> None:
+        """All that are asked answered together: what they said before counts no more."""
+        self._probed = {}
+        self._refused = {one: self._refused[one] for one in self.refused}
+
     def isolate(self, ask: Callable[[str], object]) -> bool:
         """After a refusal of all together ask each alone; True where only some refuse."""
         asked, now = self.asked, self._clock.monotonic()
         if len(asked) == 1:
+            self._refused = {}  # nobody answers: those left out may by now
             return False
         for one in asked:
             if now - self._probed.get(one, (float("-inf"), ""))[0] < PROBED_SECONDS:
@@ -65,7 +73,10 @@ class Places:
         refused = [one for one in asked if self._probed[one][1]]
         if not 0 < len(refused) < len(asked):
             return False
-        self._refused |= {one: (now, self._probed[one][1]) for one in refused}
+        for one in refused:
+            last = self._refused.get(one, (now, PROBED_SECONDS / 2, ""))[1]
+            span = min(2 * last, REFUSED_SECONDS)
+            self._refused[one] = now + span, span, self._probed[one][1]
         return True
 
 
@@ -74,21 +85,25 @@ def check_seller(client: Client) -> None:
 
     Amazon tells nobody whose token it is: it refuses the listings of another seller.
     """
-    try:
-        client.run(
-            "searchListingsItems",
-            client.seller_id,
-            marketplaceIds=client.marketplace_ids[0],
-            includedData="summaries",
-            pageSize=1,
-            priority=sdk.Priority.READ,
-        )
-    except (Denied, Refused, NotFound) as error:
-        raise sdk.FixAccount(
-            f"Amazon refuses the listings of seller {client.seller_id}: enter as seller_id the "
-            "merchant token of the seller who gave the refresh_token, and grant the application "
-            f"the role Product Listing ({error})"
-        ) from error
+    for one in client.marketplace_ids:
+        try:
+            client.run(
+                "searchListingsItems",
+                client.seller_id,
+                marketplaceIds=one,
+                includedData="summaries",
+                pageSize=1,
+                priority=sdk.Priority.READ,
+            )
+        except (Denied, Refused, NotFound) as error:
+            told = str(error)
+        else:
+            return
+    raise sdk.FixAccount(
+        f"Amazon refuses the listings of seller {client.seller_id}: enter as seller_id the "
+        "merchant token of the seller who gave the refresh_token, and grant the application "
+        f"the role Product Listing ({told})"
+    )
 
 
 def check(

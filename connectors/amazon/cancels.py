@@ -9,7 +9,6 @@ from typing import Any, Final
 
 from connectors.amazon import documents
 from connectors.amazon.client import Client
-from connectors.amazon.faults import NotFound
 from connectors.amazon.orders import DECISION, OrderReader
 from connectors.amazon.render import adjustment_id, reason_code
 from connectors.amazon.writes import ACCEPTED, DOUBTFUL, OrderFeeds
@@ -24,11 +23,7 @@ class CancelDesk:
     """Cancels orders of one account."""
 
     def __init__(
-        self,
-        client: Client,
-        orders: OrderReader,
-        feeds: OrderFeeds,
-        request: sdk.OpenRequest,
+        self, client: Client, orders: OrderReader, feeds: OrderFeeds, request: sdk.OpenRequest
     ) -> None:
         self._client, self._orders, self._feeds = client, orders, feeds
         self._clock, self._tables = request.clock, request.tables
@@ -37,7 +32,7 @@ class CancelDesk:
     def cancel(self, cancellation: sdk.OutgoingCancellation) -> str | None:
         """See `CancelOrders.cancel_order`; the receipt is the feed's id."""
         order_id, key = cancellation.channel_order_id, f"cancel/{cancellation.key}"
-        order = self._read(order_id)
+        order = self._orders.shown(order_id, DECISION, priority=sdk.Priority.WRITE)
         left, shipped = _units(order)
         wanted = {
             line: min(units, left.get(line, 0))
@@ -88,12 +83,6 @@ class CancelDesk:
         if (self._clock.now() - note.noted_at).total_seconds() >= RESEND_SECONDS:
             self._feeds.forget(key)
 
-    def _read(self, order_id: str) -> dict[str, Any]:
-        try:
-            return self._orders.shown(order_id, DECISION, priority=sdk.Priority.WRITE)
-        except NotFound as error:
-            raise sdk.Rejected(f"Amazon has no order {order_id}") from error
-
 
 def _check(order: Mapping[str, Any]) -> None:
     fulfilment = order["fulfillment"]
@@ -106,10 +95,6 @@ def _check(order: Mapping[str, Any]) -> None:
 
 def _units(order: Mapping[str, Any]) -> tuple[dict[str, int], int]:
     """Units still open by line, and how many are gone already."""
-    left: dict[str, int] = {}
-    shipped = 0
-    for line in order["orderItems"]:
-        progress = line["fulfillment"]
-        left[line["orderItemId"]] = progress["quantityUnfulfilled"]
-        shipped += progress["quantityFulfilled"]
-    return left, shipped
+    lines = {line["orderItemId"]: line["fulfillment"] for line in order["orderItems"]}
+    left = {line: progress["quantityUnfulfilled"] for line, progress in lines.items()}
+    return left, sum(progress["quantityFulfilled"] for progress in lines.values())

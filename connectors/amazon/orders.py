@@ -18,6 +18,7 @@ from connectors.amazon.cursors import SHIPPABLE, Cursor, stamp
 from connectors.amazon.faults import Denied, NotFound, Refused
 from connectors.amazon.orders_v0 import INCLUDED as OLDER
 from connectors.amazon.orders_v0 import OlderOrders
+from connectors.amazon.parse import NOTE
 from connectors.amazon.reports import ORDER_ID, OrdersReport
 from oms_sync import sdk
 from oms_sync.sdk.strict_json import moment
@@ -28,6 +29,8 @@ DECISION: Final = ("FULFILLMENT", "CANCELLATION")
 DETAILS: Final = ("PROCEEDS", "RECIPIENT", "BUYER")
 #: what comparing needs; who bought is nobody's business there
 COMPARED: Final = (*DECISION, "PROCEEDS")
+_REFUSED: Final = "Amazon refuses orders of {}"
+_MEND: Final = "take them out of marketplace_ids, or mend this: older orders are not read till then"
 _ISOLATED: Final = (sdk.OrderFeed.CHANGES, sdk.OrderFeed.SWEEP)
 OPEN_STATUSES: Final = ("PENDING_AVAILABILITY", "PENDING", *SHIPPABLE)
 PAGE_ORDERS: Final = 100
@@ -99,9 +102,8 @@ class OrderReader:
             if feed is sdk.OrderFeed.SWEEP:
                 unlisted = self._unlisted(place, listed, is_first=is_first)
         known = self._known
-        withheld = self.withheld
         due = {
-            each["orderId"]: cursors.mark_of(each, withheld)
+            each["orderId"]: cursors.mark_of(each, self.withheld)
             for each in listed
             if cursors.wants_details(each)
         }
@@ -162,33 +164,30 @@ class OrderReader:
         self, query: Mapping[str, Any], place: Cursor, included: Sequence[str], error: Exception
     ) -> sdk.OrderPage:
         """Go on without a part, or from the beginning; else the refusal stands."""
+        if place.token is not None:
+            return _page([], self._restart(place, str(error)), is_last=False)
+        least = {**query, "includedData": list(DECISION)}
+        if self.places.isolate(
+            lambda one: self._asked({**least, "marketplaceIds": [one]}, place, sdk.Priority.BULK)
+        ):
+            self._check_all_places()
         if isinstance(error, Denied) and included != DECISION:
             self.withheld = (*self.withheld, "PROCEEDS")
             return _page([], place, is_last=False)
-        if place.token is not None:
-            return _page([], self._restart(place, str(error)), is_last=False)
-        if self.places.isolate(
-            lambda one: self._asked({**query, "marketplaceIds": [one]}, place, sdk.Priority.BULK)
-        ):
-            self._check_all_places()
         raise error
 
     def _check_all_places(self) -> None:
         """A time is compared whole or not at all."""
-        refused = self.places.refused
+        refused = ", ".join(self.places.refused)
         if refused:
-            raise sdk.RateLimited(
-                f"Amazon refuses orders of {', '.join(refused)}: nothing can be compared until "
-                "that is mended",
-                retry_after_seconds=PROBED_SECONDS,
-            )
+            message = f"{_REFUSED.format(refused)}: nothing can be compared until that is mended"
+            raise sdk.RateLimited(message, retry_after_seconds=PROBED_SECONDS)
 
     def _until(self, until: datetime) -> str | None:
         """The upper bound to ask with; None where the channel shall set its own."""
         newest = self._newest()
-        if until > newest and self._lag < BOUND_SECONDS:
-            return None
-        return stamp(min(until, newest))
+        is_unbound = until > newest and self._lag < BOUND_SECONDS
+        return None if is_unbound else stamp(min(until, newest))
 
     def _newest(self) -> datetime:
         """The latest instant lists may be asked up to."""
@@ -198,11 +197,14 @@ class OrderReader:
         self, order_id: str, included: Sequence[str], *, priority: sdk.Priority
     ) -> dict[str, Any]:
         """One order with the parts named, or all the older API knows; raises NotFound."""
-        if self._older is not None:
-            return self._older.get(order_id, priority)
-        answer = self._client.run(
-            "getOrder", order_id, includedData=list(included), priority=priority
-        )
+        try:
+            if self._older is not None:
+                return self._older.get(order_id, priority)
+            answer = self._client.run(
+                "getOrder", order_id, includedData=list(included), priority=priority
+            )
+        except NotFound as error:
+            raise NotFound(f"Amazon has no order {order_id}") from error
         order = answer.fields["order"]
         if not isinstance(order, dict) or order.get("orderId") != order_id:
             raise sdk.BadPayload(f"Amazon answers another order than {order_id}")
@@ -230,7 +232,7 @@ class OrderReader:
         Who it goes to is kept only where the seller ships it, and it is to be shipped.
         """
         if self._older is not None:
-            order = self._older.get(order_id, priority)
+            order = self.shown(order_id, OLDER, priority=priority)
             return _raw(order, OLDER), cursors.mark_of(order, withheld)
         included = (*DECISION, *(part for part in DETAILS if part not in withheld))
         try:
@@ -244,8 +246,10 @@ class OrderReader:
         if cursors.wants_details(order):
             for part in PEOPLE.keys() & set(included):
                 (self._absent.discard if order.get(PEOPLE[part]) else self._absent.add)(part)
+            included = (*included, NOTE)
         else:
             order = {name: value for name, value in order.items() if name not in PEOPLE.values()}
+            included = tuple(part for part in included if part not in PEOPLE)
         return _raw(order, included), cursors.mark_of(order, withheld)
 
     def _details(
@@ -269,6 +273,10 @@ class OrderReader:
         return found
 
     def _begin(self, feed: sdk.OrderFeed, place: Cursor, since: datetime) -> Cursor:
+        """The pass as it begins; one under way goes on, without those that refuse by now."""
+        if place.after is not None:
+            out = dict.fromkeys(self._out(), place.after)
+            return replace(place, left_out=out | dict(place.left_out))
         after, before = since, None
         if feed is sdk.OrderFeed.CHANGES:
             after, place = self._where(place, since)
@@ -296,18 +304,20 @@ class OrderReader:
         self, feed: sdk.OrderFeed, place: Cursor, since: datetime, priority: sdk.Priority
     ) -> tuple[Cursor, Answer]:
         """The next page of the pass, which begins here where none is under way."""
-        if place.after is None:
-            place = self._begin(feed, place, since)
-        try:
-            return place, self._search(feed, place, priority)
-        except (Refused, Denied):
+        if feed not in _ISOLATED and self.places.refused:
             # What is read once, at first connect, is read whole or not at all.
+            raise Denied(f"{_REFUSED.format(', '.join(self.places.refused))}: {_MEND}")
+        begun = self._begin(feed, place, since)
+        try:
+            return begun, self._search(feed, begun, priority)
+        except (Refused, Denied):
             if place.token or feed not in _ISOLATED:
                 raise
-            if not self.places.isolate(lambda one: self._search(feed, place, priority, [one])):
+            if not self.places.isolate(lambda one: self._search(feed, begun, priority, [one])):
                 raise
-        place = self._begin(feed, replace(place, after=None, before=None), since)
-        return place, self._search(feed, place, priority)
+        # From what was stored: of those asked anew it says since when they are missing.
+        begun = self._begin(feed, place, since)
+        return begun, self._search(feed, begun, priority)
 
     def _search(
         self,
@@ -343,6 +353,7 @@ class OrderReader:
             isinstance(each, dict) and isinstance(each.get("orderId"), str) for each in orders
         ):
             raise sdk.ChannelDown("the list of orders has another shape than Amazon's contract")
+        self.places.worked()
         pagination = fields.get("pagination") or {}
         token = pagination.get("nextToken")
         echoed = fields.get("lastUpdatedBefore")
@@ -368,10 +379,7 @@ class OrderReader:
             if self._age(place) < timedelta(seconds=GIVEN_UP_SECONDS):
                 raise sdk.ChannelDown(f"reading orders from {place.after} gets nowhere: {reason}")
             restarts = 1
-        mark = place.watermark or place.after
-        left_out = {one: mark for one in self._out() if mark} | dict(place.left_out)
-        begun = replace(place, token=None, issued_at=None, seen=(), restarts=restarts)
-        return replace(begun, left_out=left_out)
+        return replace(place, token=None, issued_at=None, seen=(), restarts=restarts)
 
     def _age(self, place: Cursor) -> timedelta:
         """How long ago the page token was issued."""

@@ -17,6 +17,8 @@ CANCELLATION_REQUESTED: Final = "cancellation_requested"
 PREORDER: Final = "preorder"
 #: an order of another shop that Amazon was to ship and cannot
 UNFULFILLABLE: Final = "unfulfillable"
+#: of what a reading holds: all of the buyer's words that this application is shown
+NOTE: Final = "NOTE"
 #: programmes with a tight window, which whoever ships has to see
 URGENT: Final = ("PRIME", "PREMIUM")
 #: placed, and nothing of it is paid or released
@@ -122,7 +124,7 @@ def _facts(
         channel_programmes=tuple(each for each in URGENT if each in (order.get("programs") or ())),
         import_tax_number=_import_tax_number(order["orderItems"]),
         # Part of it comes with the recipient alone: half of it must not replace the whole.
-        buyer_note=_note(order) if "RECIPIENT" in included else None,
+        buyer_note=_note(order) if included & {"RECIPIENT", NOTE} else None,
         buyer=_buyer(order.get("buyer")),
         recipient=_recipient(recipient),
         channel_holds=_holds(order, status) if is_complete and "CANCELLATION" in included else None,

@@ -5,6 +5,7 @@ Nothing is ever sent twice under one key.
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any, Final
@@ -30,11 +31,7 @@ class RefundDesk:
     """Refunds of one account."""
 
     def __init__(
-        self,
-        client: Client,
-        orders: OrderReader,
-        feeds: OrderFeeds,
-        request: sdk.OpenRequest,
+        self, client: Client, orders: OrderReader, feeds: OrderFeeds, request: sdk.OpenRequest
     ) -> None:
         self._client, self._orders, self._feeds = client, orders, feeds
         self._tables, self._clock = request.tables, request.clock
@@ -43,12 +40,7 @@ class RefundDesk:
 
     def refund(self, refund: sdk.OutgoingRefund) -> str:
         """See `RefundOrders.refund_order`; the receipt is the feed's id."""
-        try:
-            order = self._orders.shown(
-                refund.channel_order_id, INCLUDED, priority=sdk.Priority.WRITE
-            )
-        except NotFound as error:
-            raise sdk.Rejected(f"Amazon has no order {refund.channel_order_id}") from error
+        order = self._orders.shown(refund.channel_order_id, INCLUDED, priority=sdk.Priority.WRITE)
         reason = reason_code(self._tables["refund_reasons"], refund.reason)
         parts = refund_parts(refund, order)
         body = documents.order_adjusted(
@@ -155,14 +147,7 @@ def _is_it(note: Note, refund: sdk.ChannelRefund, tax: sdk.Money, early: timedel
 def _keyed(refund: sdk.ChannelRefund, note: Note | None) -> sdk.ChannelRefund:
     if note is None:
         return refund
-    return sdk.ChannelRefund(
-        channel_refund_id=refund.channel_refund_id,
-        amount=refund.amount,
-        lines=refund.lines or note.lines,
-        state="done",
-        at=refund.at,
-        key=note.key.partition("/")[2],
-    )
+    return replace(refund, lines=refund.lines or note.lines, key=note.key.partition("/")[2])
 
 
 def _pending(note: Note) -> sdk.ChannelRefund:

@@ -6,6 +6,7 @@ made elsewhere, is laid beside what a sweep was shown: what it names besides is 
 
 import json
 import re
+from codecs import BOM_UTF8
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Final
@@ -132,6 +133,8 @@ class OrdersReport:
         self.is_refused = False
         #: what the sweep under way was shown; None where it began before this session did
         self._shown: set[str] | None = None
+        #: what was taken from the present report already
+        self._taken: set[str] = set()
 
     def note(self, order_ids: Iterable[str], *, is_first: bool) -> None:
         """Remember what a page of the sweep showed."""
@@ -153,6 +156,8 @@ class OrdersReport:
             self.is_refused = isinstance(error, Denied)
             if not self.is_refused:
                 raise
+        except sdk.RetryLater:
+            pass  # at the end of the next sweep again
         return ()
 
     def _unlisted(
@@ -165,13 +170,14 @@ class OrdersReport:
         at = datetime.fromisoformat(state["at"]) if state else now - PERIOD
         if now - at >= PERIOD:
             self._save(ask(self._client, ORDERS, marketplace_ids, **window), now)
+            self._taken = set()
             return ()
         body = ready(self._client, state["id"], "orders") if state["id"] else None
         if body is None:
             return ()
         self.is_refused = False
-        self._save("", at)
-        text = decode(body, next(iter(marketplace_ids)))
+        # Ids, times and shops are plain letters, whatever a marketplace writes the rest in.
+        text = body.removeprefix(BOM_UTF8).decode("latin-1")
         named = {
             row["order_id"]
             for row in rows_of(text, _COLUMNS, ["order_id"], "orders")
@@ -179,7 +185,11 @@ class OrdersReport:
             and not row.get("sold_at", "").lower().startswith(ELSEWHERE)
             and _is_within(row.get("changed_at", ""), window)
         }
-        return tuple(sorted(named.difference(shown))[:UNLISTED_MAX])
+        left = sorted(named.difference(shown, self._taken))
+        self._taken.update(left[:UNLISTED_MAX])
+        if len(left) <= UNLISTED_MAX:  # else the next sweep goes on with it
+            self._save("", at)
+        return tuple(left[:UNLISTED_MAX])
 
     def _save(self, report_id: str, at: datetime) -> None:
         state = json.dumps({"id": report_id, "at": at.isoformat()})

@@ -57,20 +57,17 @@ class AmazonSession:
         with understood("Amazon"):
             self._client.tokens.token()
             expires_at = self._client.tokens.expires_at
-            withheld = self._orders.forget_withheld()
-            if self._refunds.is_blind:
-                withheld = (*withheld, "REFUNDS")
-            if self._orders.report.is_refused:
-                withheld = (*withheld, "REPORTS")
+            refused = {"REFUNDS": self._refunds.is_blind, "REPORTS": self._orders.report.is_refused}
+            withheld = (*self._orders.forget_withheld(), *(one for one in refused if refused[one]))
             found = account.check(self._client, withheld, expires_at)
-        refused = (
+        places = (
             f"orders of {one}: take it out of marketplace_ids, or mend this: {told}"
             for one, told in self._orders.places.refused.items()
         )
         warnings = [self._store.load().get(UNSHARED, ""), account.OLDER if self._is_older else ""]
         return replace(
             found,
-            missing_permissions=(*found.missing_permissions, *refused),
+            missing_permissions=(*found.missing_permissions, *places),
             warnings=(*found.warnings, *filter(None, warnings)),
         )
 

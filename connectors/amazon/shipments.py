@@ -12,7 +12,6 @@ from typing import Any, Final
 
 from connectors.amazon import render
 from connectors.amazon.client import Client
-from connectors.amazon.faults import NotFound
 from connectors.amazon.orders import OrderReader
 from oms_sync import sdk
 from oms_sync.sdk.strict_json import read_json
@@ -88,12 +87,10 @@ class ToldPackages:
 
 def _progress(order: Mapping[str, Any]) -> tuple[Counter[str], Counter[str]]:
     """Units that left and units still to ship, by line."""
-    left: Counter[str] = Counter()
-    open_units: Counter[str] = Counter()
-    for line in order["orderItems"]:
-        left[line["orderItemId"]] = line["fulfillment"]["quantityFulfilled"]
-        open_units[line["orderItemId"]] = line["fulfillment"]["quantityUnfulfilled"]
-    return left, open_units
+    lines = {line["orderItemId"]: line["fulfillment"] for line in order["orderItems"]}
+    left = Counter({line: progress["quantityFulfilled"] for line, progress in lines.items()})
+    rest = {line: progress["quantityUnfulfilled"] for line, progress in lines.items()}
+    return left, Counter(rest)
 
 
 def _units(lines: Sequence[Mapping[str, Any]]) -> Counter[str]:
@@ -168,10 +165,7 @@ class ShipmentDesk:
         return self._read(channel_order_id)
 
     def _read(self, channel_order_id: str) -> Mapping[str, Any]:
-        try:
-            order = self._orders.shown(channel_order_id, INCLUDED, priority=sdk.Priority.WRITE)
-        except NotFound as error:
-            raise sdk.Rejected(f"Amazon has no order {channel_order_id}") from error
+        order = self._orders.shown(channel_order_id, INCLUDED, priority=sdk.Priority.WRITE)
         if self._told is not None:
             order["packages"] = self._told.shown(order)
         return order

@@ -17,6 +17,8 @@ from oms_sync.sdk.strict_json import moment, read_json
 LISTED_MAX: Final = 20_000
 #: orders of the overlap that are known to be stored as they are now, and need no second reading
 STORED_MAX: Final = 10_000
+#: orders with returns whose status is remembered: read anew at every sweep where it is forgotten
+RETURNED_MAX: Final = 100_000
 #: the shop's times are whole seconds: what was read this much later contains all of its second
 SETTLED_AFTER: Final = timedelta(seconds=2)
 ORDERS: Final = ""
@@ -132,7 +134,7 @@ class ReturnStatuses:
         """The hub reads on from `cursor`, so it has stored what came with it."""
         if cursor is not None and cursor == self._cursor:
             self._known |= self._unproved
-        while len(self._known) > STORED_MAX:
+        while len(self._known) > RETURNED_MAX:
             del self._known[next(iter(self._known))]
         self._unproved = {}
 

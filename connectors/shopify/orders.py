@@ -12,22 +12,24 @@ from typing import Any, Final
 
 from connectors.shopify import feeds
 from connectors.shopify.client import Answer, Client
-from connectors.shopify.documents import LIST_FIRST, LIST_MAX
 from connectors.shopify.faults import CostTooHigh
 from connectors.shopify.feeds import Cursor, Kept, Step
 from connectors.shopify.ids import number
+from connectors.shopify.nested import More
+from connectors.shopify.parse import missing_units
 from oms_sync import sdk
+from oms_sync.sdk.answers import understood
 from oms_sync.sdk.strict_json import moment
 
 PAGE_ORDERS: Final = 50
 CHUNK_ORDERS: Final = 10
-#: pages of one nested list that are fetched before the order counts as not wholly readable
-MORE_PAGES_MAX: Final = 20
 #: how far before a sweep the orders were placed whose returns it looks at
 RETURNS_BACK: Final = timedelta(days=90)
 _ID_DIGITS_MAX: Final = 20
-_NO_RETURN: Final = "NO_RETURN"
-_UNDER_WAY: Final = "IN_PROGRESS"
+#: nothing more is done with the goods; any other status may stand for several returns at once
+_DEALT_WITH: Final = frozenset({"RETURNED", "RETURN_FAILED"})
+#: how long after its last change an order may lack work that the shop is still to show
+ROUTING_SECONDS: Final = 60.0
 _BULK: Final = sdk.Priority.BULK
 #: feed → document, time it is sorted by, filter, priority
 _FEEDS: Final = {
@@ -43,7 +45,7 @@ LOSSES: Final = {
     "OrdersWithReturns": "what is done with returned goods is learnt by webhooks only",
 }
 #: a list that only adds to what the orders say may fail so without keeping the orders waiting
-_DISPENSABLE: Final = (sdk.ChannelDown, sdk.BadPayload, sdk.PermissionMissing, sdk.Bug)
+_DISPENSABLE: Final = (sdk.ChannelDown, sdk.FixData, sdk.PermissionMissing, sdk.Bug)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +54,8 @@ class Whole:
 
     raw: sdk.RawOrder
     order: Mapping[str, Any] | None
-    is_complete: bool = False
+    #: read whole, and all its units have a place: reading it again would say the same
+    is_final: bool = False
 
 
 class OrderReader:
@@ -139,18 +142,27 @@ class OrderReader:
     def _changed_work(self, feed: sdk.OrderFeed, step: Step, since: datetime) -> Step:
         """The orders whose fulfilment orders changed, besides those of `step`.
 
-        Holds, moves and splits change those, and need not change the time of the order.
+        Holds, moves and splits change those, and need not change the time of the order. Where this
+        fails, the orders of `step` are handed out first; the next turn meets the failure again.
         """
+        try:
+            with understood("the shop"):
+                return self._work_page(feed, step, since)
+        except sdk.ChannelError as error:
+            if step.orders:
+                return step
+            self._do_without("WorkByChange", error)
+            return replace(step, place=feeds.next_list(feed, step.place))
+
+    def _work_page(self, feed: sdk.OrderFeed, step: Step, since: datetime) -> Step:
         place, priority = step.place, _FEEDS[feed][-1]
         if place.start is None:
             edge = self._first_edge(feed, place.work or place.watermark, since)
             place = replace(place, start=edge)
         search = f"updated_at:>='{place.start}' updated_at:<'{place.until}'"
-        answer = self._ask_besides("WorkByChange", search, place, priority)
+        answer = self._ask("WorkByChange", search, place, priority)
         if isinstance(answer, Cursor):
             return replace(step, place=answer)
-        if answer is None:
-            return replace(step, place=feeds.next_list(feed, place))
         listed = answer.fields["fulfillmentOrders"]
         changed: dict[str, datetime] = {}
         for each in listed["nodes"]:
@@ -162,37 +174,50 @@ class OrderReader:
         if place.start is None:
             place = feeds.next_list(feed, place)
         kept = {**step.kept, **_with_work(whole, changed, answer.at)}
+        self.troubles.pop("WorkByChange", None)
         return Step(place=place, orders=(*step.orders, *(one.raw for one in whole)), kept=kept)
 
     def _returns_page(self, feed: sdk.OrderFeed, place: Cursor, since: datetime) -> sdk.OrderPage:
         """Orders whose goods come back: no time of the order tells of what is done with them.
 
-        One whose return is under way is read at every sweep, another when its status changed.
+        One with a return not dealt with is read at every sweep, another when its status changed.
         """
         if place.phase == feeds.END:  # asked for only when all that came before is stored
             done = feeds.write_cursor(feeds.next_list(feed, place))
             return sdk.OrderPage(orders=(), cursor=done, is_last=True)
+        try:
+            with understood("the shop"):
+                return self._returned_orders(feed, place, since)
+        except sdk.ChannelError as error:
+            self._do_without("OrdersWithReturns", error)
+            skipped = feeds.write_cursor(feeds.next_list(feed, place))
+            return sdk.OrderPage(orders=(), cursor=skipped, is_last=False)
+
+    def _returned_orders(
+        self, feed: sdk.OrderFeed, place: Cursor, since: datetime
+    ) -> sdk.OrderPage:
         if place.start is None:
             place = replace(place, start=feeds.stamp(since - RETURNS_BACK))
         search = f"-return_status:no_return created_at:>='{place.start}'"
-        answer = self._ask_besides("OrdersWithReturns", search, place, _BULK)
-        if not isinstance(answer, Answer):
-            skipped = feeds.write_cursor(answer or feeds.next_list(feed, place))
-            return sdk.OrderPage(orders=(), cursor=skipped, is_last=False)
+        answer = self._ask("OrdersWithReturns", search, place, _BULK)
+        if isinstance(answer, Cursor):
+            taken_up = feeds.write_cursor(answer)
+            return sdk.OrderPage(orders=(), cursor=taken_up, is_last=False)
         listed = answer.fields["orders"]
         statuses = {number(each["id"]): each["returnStatus"] for each in listed["nodes"]}
         changed = [
             one
             for one, status in statuses.items()
-            if status == _UNDER_WAY or self._returned.of(one) != status
+            if status not in _DEALT_WITH or self._returned.of(one) != status
         ]
         whole = [one for one in self._read(changed, _BULK) if not one.raw.is_gone]
         place = feeds.advance(place, listed, "createdAt", answer.at)
         if place.start is None:
             place = feeds.next_list(feed, place)
         following = feeds.write_cursor(place)
-        read = [one.raw.channel_order_id for one in whole if one.is_complete]
+        read = [one.raw.channel_order_id for one in whole if one.is_final]
         self._returned.hand_out(following, {one: statuses[one] for one in read})
+        self.troubles.pop("OrdersWithReturns", None)
         return sdk.OrderPage(
             orders=tuple(one.raw for one in whole), cursor=following, is_last=False
         )
@@ -211,17 +236,11 @@ class OrderReader:
                 raise
             return feeds.take_up(place, place.newest, str(error))
 
-    def _ask_besides(
-        self, document: str, search: str, place: Cursor, priority: sdk.Priority
-    ) -> Answer | Cursor | None:
-        """`_ask` for a list that adds to the orders; None, and a trouble, where it fails."""
-        try:
-            answer = self._ask(document, search, place, priority)
-        except _DISPENSABLE as error:
-            self.troubles[document] = str(error)[:300]
-            return None
-        self.troubles.pop(document, None)
-        return answer
+    def _do_without(self, document: str, error: sdk.ChannelError) -> None:
+        """Note why a list that adds to the orders is left out; raise what concerns all of them."""
+        if not isinstance(error, _DISPENSABLE):
+            raise error
+        self.troubles[document] = str(error)[:300]
 
     def _first_edge(self, feed: sdk.OrderFeed, mark: str | None, since: datetime) -> str:
         if feed is sdk.OrderFeed.CHANGES and mark is not None:
@@ -243,7 +262,8 @@ class OrderReader:
                 continue
             for at, node in enumerate(answer.fields["nodes"]):
                 if isinstance(node, dict) and "id" in node:
-                    found[number(node["id"])] = node | {"withheld": _withheld(answer, at)}
+                    added = {"withheld": _withheld(answer, at), "read_at": answer.at}
+                    found[number(node["id"])] = node | added
             waiting = waiting[size:]
         return [self._raw(one, found.get(one), priority) for one in ids]
 
@@ -251,17 +271,21 @@ class OrderReader:
         if order is None:
             gone = sdk.RawOrder(channel_order_id=order_id, payload=b"", is_gone=True)
             return Whole(raw=gone, order=None)
-        withheld = order.pop("withheld")
+        withheld, read_at = order.pop("withheld"), order.pop("read_at")
         try:
             is_complete = self._complete(order, priority)
         except (sdk.Bug, sdk.FixData):
             # The rest of this one order cannot be had; it must not keep the others waiting.
             is_complete = False
+        age = (read_at - moment(order["updatedAt"])).total_seconds()
+        places = frozenset(self._places())
+        is_routing = age < ROUTING_SECONDS and bool(missing_units(order, places))
         envelope = {"api_version": self._api_version, "is_complete": is_complete}
-        envelope |= {"places": sorted(self._places()), "withheld": withheld, "order": order}
+        envelope |= {"places": sorted(places), "withheld": withheld, "is_routing": is_routing}
+        envelope |= {"order": order}
         payload = json.dumps(envelope, ensure_ascii=False, separators=(",", ":"))
         raw = sdk.RawOrder(channel_order_id=order_id, payload=payload.encode())
-        return Whole(raw=raw, order=order, is_complete=is_complete)
+        return Whole(raw=raw, order=order, is_final=is_complete and not is_routing)
 
     def _complete(self, order: dict[str, Any], priority: sdk.Priority) -> bool:
         more = More(self._client, priority)
@@ -281,65 +305,6 @@ class OrderReader:
         return whole
 
 
-class More:
-    """Fetches what the first answer left out of nested lists, into the record itself."""
-
-    def __init__(self, client: Client, priority: sdk.Priority) -> None:
-        self._client, self._priority = client, priority
-
-    def pages(self, owner: dict[str, Any], field: str, document: str) -> bool:
-        """Complete the connection `field`; False when that is not possible."""
-        connection = owner[field]
-        for _ in range(MORE_PAGES_MAX):
-            page = connection["pageInfo"]
-            if not page["hasNextPage"]:
-                return True
-            variables = {"id": owner["id"], "after": page["endCursor"]}
-            answer = self._client.run(document, variables, priority=self._priority)
-            following = (answer.fields.get("node") or {}).get(field)
-            if following is None or following["pageInfo"]["endCursor"] == page["endCursor"]:
-                return False
-            connection["nodes"] += following["nodes"]
-            connection["pageInfo"] = following["pageInfo"]
-        return False
-
-    def list(self, owner: dict[str, Any], field: str, document: str) -> bool:
-        """Read the list `field` again when it may have been cut off."""
-        if len(owner[field]) < LIST_FIRST:
-            return True
-        answer = self._client.run(document, {"id": owner["id"]}, priority=self._priority)
-        whole = (answer.fields.get("order") or {}).get(field)
-        if whole is None:
-            return False
-        owner[field] = whole
-        return len(whole) < LIST_MAX
-
-    def returns(self, order: dict[str, Any]) -> bool:
-        """Put what became of returned goods into `returns`; None where no permission shows it."""
-        if order.get("returnStatus") in (None, _NO_RETURN):
-            order["returns"] = []
-            return True
-        variables = {"id": order["id"], "after": None}
-        try:
-            answer = self._client.run("Returns", variables, priority=self._priority)
-        except sdk.PermissionMissing:
-            order["returns"] = None  # the refunds say less, and are all there is
-            return True
-        found = (answer.fields.get("node") or {}).get("returns")
-        if found is None:
-            return False
-        order["returns"] = found
-        whole = self.pages(order, "returns", "Returns")
-        reverses: list[dict[str, Any]] = []
-        for each in found["nodes"]:
-            whole &= self.pages(each, "reverseFulfillmentOrders", "MoreReverses")
-            reverses += each["reverseFulfillmentOrders"]["nodes"]
-        for each in reverses:
-            whole &= self.pages(each, "lineItems", "MoreReturnedLines")
-        order["returns"] = [line for each in reverses for line in each["lineItems"]["nodes"]]
-        return whole
-
-
 def _as_listed(
     orders: Iterable[Whole], listed: Mapping[str, datetime], at: datetime
 ) -> dict[str, Kept]:
@@ -347,7 +312,7 @@ def _as_listed(
     found: dict[str, Kept] = {}
     for one in orders:
         order_id = one.raw.channel_order_id
-        if one.order is None or not one.is_complete:
+        if one.order is None or not one.is_final:
             continue
         changed_at = moment(one.order["updatedAt"])
         if changed_at == listed[order_id]:
@@ -362,7 +327,7 @@ def _with_work(
     """Those that were read whole, with their work as new as the list of work said."""
     found: dict[str, Kept] = {}
     for one in orders:
-        if one.order is None or not one.is_complete:
+        if one.order is None or not one.is_final:
             continue
         newest = feeds.newest_of(one.order["fulfillmentOrders"]["nodes"])
         if newest is not None and newest >= changed[one.raw.channel_order_id]:

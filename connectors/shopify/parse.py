@@ -34,12 +34,15 @@ def parse_order(
         order, is_complete = envelope["order"], envelope["is_complete"] is True
         order["withheld"] = envelope.get("withheld") or ()
         ours = locations or frozenset(envelope.get("places") or ())
-        units = _count(order, ours, is_complete=is_complete)
+        is_settled = is_complete and envelope.get("is_routing") is not True
+        units = _count(order, ours, is_complete=is_complete, is_settled=is_settled)
         lines = tuple(_line(line, units) for line in order["lineItems"]["nodes"])
         return sdk.OrderSight(
             channel_order_id=number(order["id"]),
             version=sdk.Version(moment(order["updatedAt"]), seen_at),
-            facts=_facts(order, lines, tables, is_complete=is_complete),
+            facts=_facts(
+                order, lines, tables, is_complete=is_complete, is_placed=not units.unplaced
+            ),
             lines=lines,
         )
     except _MISFORMED as error:
@@ -58,29 +61,46 @@ class _Units:
     open_elsewhere: Counter[str]
     refunds: Mapping[str, Counter[str]]
     items: Mapping[str, str]
-    is_routed: bool
+    #: lines with units to be shipped of which nobody knows where
+    unplaced: frozenset[str]
 
 
-def _count(order: Mapping[str, Any], locations: frozenset[str], *, is_complete: bool) -> _Units:
+def missing_units(order: Mapping[str, Any], locations: frozenset[str]) -> dict[str, int]:
+    """Units to be shipped, by line id, that no work accounts for: hidden, or not routed yet."""
+    if order["cancelledAt"] is not None:
+        return {}
+    open_here, open_elsewhere = _open_units(order["fulfillmentOrders"]["nodes"], locations)
+    left = {
+        line["id"]: line["unfulfilledQuantity"] - open_here[line["id"]] - open_elsewhere[line["id"]]
+        for line in order["lineItems"]["nodes"]
+        if line["requiresShipping"]
+    }
+    return {line_id: units for line_id, units in left.items() if units > 0}
+
+
+def _count(
+    order: Mapping[str, Any], locations: frozenset[str], *, is_complete: bool, is_settled: bool
+) -> _Units:
     shipped, shipped_elsewhere = _shipped_units(order["fulfillments"], locations)
     works = order["fulfillmentOrders"]["nodes"]
     shown = [line for work in works for line in work["lineItems"]["nodes"]]
     named = (line for line in shown if line["inventoryItemId"])
     items = {line["lineItem"]["id"]: line["inventoryItemId"] for line in named}
-    open_here, open_elsewhere = _open_units(works, locations)
-    if works and is_complete:
-        # Work at a fulfilment service may not be shown to us: what is left over is somebody's.
-        for line in order["lineItems"]["nodes"]:
-            hidden = line["unfulfilledQuantity"] - open_here[line["id"]]
-            if line["requiresShipping"] and hidden > open_elsewhere[line["id"]]:
-                open_elsewhere[line["id"]] = hidden
+    _, open_elsewhere = _open_units(works, locations)
+    missing = missing_units(order, locations) if is_complete or not works else {}
+    if is_settled and any(
+        _is_ours(work["assignedLocation"]["location"], locations) for work in works
+    ):
+        # Our own work shows, so that of a fulfilment service is all that can be hidden from us.
+        open_elsewhere.update(missing)
+        missing = {}
     return _Units(
         shipped=shipped,
         shipped_elsewhere=shipped_elsewhere,
         open_elsewhere=open_elsewhere,
         refunds=_refunds(order["refunds"], order.get("returns"), locations),
         items=items,
-        is_routed=_is_routed(order),
+        unplaced=frozenset(missing),
     )
 
 
@@ -111,14 +131,6 @@ def _open_units(
                 counter = here if is_ours else elsewhere
                 counter[line["lineItem"]["id"]] += line["remainingQuantity"]
     return here, elsewhere
-
-
-def _is_routed(order: Mapping[str, Any]) -> bool:
-    """False where units are to be shipped and no work shows: not routed yet, or not to us."""
-    return bool(order["fulfillmentOrders"]["nodes"]) or not any(
-        line["requiresShipping"] and line["unfulfilledQuantity"] > 0
-        for line in order["lineItems"]["nodes"]
-    )
 
 
 def _refunds(
@@ -171,7 +183,7 @@ def _line(line: Mapping[str, Any], units: _Units) -> sdk.LineSight:
         quantity_cancelled=cancelled,
         quantity_shipped=shipped,
         quantity_returned=kinds["HERE"],
-        quantity_elsewhere=away + units.open_elsewhere[gid] if units.is_routed else None,
+        quantity_elsewhere=None if gid in units.unplaced else away + units.open_elsewhere[gid],
         quantity_restocked=min(ordered, _put_back(line, cancelled, kinds) + kinds["HERE"]),
         unit_price=_money(line["originalUnitPriceSet"]),
         is_stocked=is_stocked,
@@ -205,7 +217,12 @@ def _is_stocked(
 
 
 def _facts(
-    order: Mapping[str, Any], lines: tuple[sdk.LineSight, ...], tables: Tables, *, is_complete: bool
+    order: Mapping[str, Any],
+    lines: tuple[sdk.LineSight, ...],
+    tables: Tables,
+    *,
+    is_complete: bool,
+    is_placed: bool,
 ) -> sdk.OrderFacts:
     money, shown = _money(order["totalPriceSet"]), _money(order["totalPriceSet"], "presentment")
     state, unmapped = _state(order, tables)
@@ -230,7 +247,7 @@ def _facts(
         buyer_note=_note(order),
         buyer=_person(order["billingAddress"], order),
         recipient=_person(address, None),
-        channel_holds=_holds(order, tables),
+        channel_holds=_holds(order, tables, is_placed=is_placed),
         unmapped_codes=(unmapped,) if unmapped else (),
         line_ids=tuple(line.channel_line_id for line in lines) if is_complete else None,
         is_complete=is_complete,
@@ -257,9 +274,9 @@ def _status_words(order: Mapping[str, Any], tables: Tables) -> str:
     return " ".join(word for word in words if word)
 
 
-def _holds(order: Mapping[str, Any], tables: Tables) -> tuple[str, ...]:
+def _holds(order: Mapping[str, Any], tables: Tables, *, is_placed: bool) -> tuple[str, ...]:
     holds = set()
-    if order["cancelledAt"] is None and not _is_routed(order):
+    if not is_placed:
         holds.add("not_routed")
     for work in order["fulfillmentOrders"]["nodes"]:
         if work["status"] == "ON_HOLD":

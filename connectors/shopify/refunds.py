@@ -9,7 +9,7 @@ from connectors.shopify import render
 from connectors.shopify.client import Client
 from connectors.shopify.faults import KeyBurnt
 from connectors.shopify.ids import gid, number
-from connectors.shopify.orders import More
+from connectors.shopify.nested import More
 from connectors.shopify.shipments import ShipmentDesk
 from connectors.shopify.writes import (
     TakenBack,

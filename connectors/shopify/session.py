@@ -83,11 +83,22 @@ class ShopifySession:
         except sdk.PermissionMissing:
             return False  # the check goes on to name the scope
 
+    def _unknown_places(self) -> tuple[str, ...]:
+        try:
+            return self._places.unknown()
+        except sdk.PermissionMissing:
+            return ()  # the check goes on to name the scope
+
     def _warnings(self) -> tuple[str, ...]:
         """What our own settings and readings have to say."""
         warnings = []
         if self._unmapped:
             warnings.append(f"settings.location_ids does not name: {', '.join(self._unmapped)}")
+        if unknown := self._unknown_places():
+            warnings.append(
+                f"the shop has no such location, or has closed it: {', '.join(unknown)}; check "
+                "settings.location_ids"
+            )
         if others := self._places.others():
             warnings.append(
                 f"quantities are set at {self._places.main()} only: what the shop shows at "

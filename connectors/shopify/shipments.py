@@ -10,7 +10,7 @@ from typing import Any, Final
 from connectors.shopify import render
 from connectors.shopify.client import Client
 from connectors.shopify.ids import gid
-from connectors.shopify.orders import More
+from connectors.shopify.nested import More
 from connectors.shopify.writes import result, words
 from oms_sync import sdk
 

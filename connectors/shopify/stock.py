@@ -37,12 +37,21 @@ class Places:
         self._lock = threading.Lock()
 
     def ours(self) -> frozenset[str]:
-        """As configured; else every active location but those of fulfilment services."""
-        return frozenset(self._managed or (each["id"] for each in self._own()))
+        """As configured; else every location but those of fulfilment services.
+
+        Also closed ones: what was shipped from there stays shipped by us.
+        """
+        own = (each["id"] for each in self._all() if not each["isFulfillmentService"])
+        return frozenset(self._managed or own)
 
     def has_services(self) -> bool:
         """Whether a fulfilment service ships from a location of its own."""
         return any(each["isFulfillmentService"] for each in self._active())
+
+    def unknown(self) -> tuple[str, ...]:
+        """The configured locations that the shop does not have, or has closed."""
+        active = {each["id"] for each in self._active()}
+        return tuple(one for one in self._managed if one not in active)
 
     def main(self) -> str:
         """Where quantities are set: the first configured, or the only active location."""
@@ -69,12 +78,14 @@ class Places:
     def _own(self) -> list[Mapping[str, Any]]:
         return [each for each in self._active() if not each["isFulfillmentService"]]
 
-    def _active(self) -> tuple[Mapping[str, Any], ...]:
+    def _active(self) -> list[Mapping[str, Any]]:
+        return [each for each in self._all() if each["isActive"]]
+
+    def _all(self) -> tuple[Mapping[str, Any], ...]:
         with self._lock:
             if self._found is None:
                 answer = self._client.run("Locations", {}, priority=sdk.Priority.READ)
-                nodes = answer.fields["locations"]["nodes"]
-                self._found = tuple(each for each in nodes if each["isActive"])
+                self._found = tuple(answer.fields["locations"]["nodes"])
             return self._found
 
 
@@ -112,8 +123,9 @@ class StockDesk:
     def read(self, channel_listing_ids: Sequence[str]) -> sdk.StockReading:
         """What the shop shows; unknown and uncounted listings are absent."""
         ids = list(dict.fromkeys(channel_listing_ids))
-        besides = self._besides(ids, sdk.Priority.READ)
         levels, read_at = self._levels(ids, self._places.main(), sdk.Priority.READ)
+        # Read later than `read_at`: a sale in between shows less than there was, never more.
+        besides = self._besides(ids, sdk.Priority.READ)
         quantities = {one: (shown or 0) + besides[one] for one, shown in levels.items()}
         return sdk.StockReading(quantities=quantities, read_at=read_at)
 

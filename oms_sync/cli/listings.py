@@ -96,8 +96,9 @@ def discover_listings(
             own_session(desk, account) as session,
             long_work(f"reading the listings of {account}") as progress,
         ):
+            begun_at = desk.clock.now()
             offered = read_all(session, on_page=progress)
-        found = discover(acting, account, offered, creates_skus=creates_skus)
+        found = discover(acting, account, offered, creates_skus=creates_skus, begun_at=begun_at)
     if as_json:
         show_json(_discovered(found))
         return

@@ -139,12 +139,15 @@ def clean(text: str) -> str:
 
 
 def write_text(chunks: Iterable[str], output: Path | None) -> None:
-    """Text to a new or replaced file, else to standard output; the file is whole or not there."""
+    """Text to a new or replaced file, else to standard output; the file is whole or not there.
+
+    Half a character, which UTF-8 cannot hold, is written as its code.
+    """
     if output is None:
         for chunk in chunks:
             sys.stdout.write(chunk)
         return
-    write_file(output, "".join(chunks).encode())
+    write_file(output, "".join(chunks).encode(errors="backslashreplace"))
 
 
 def write_file(output: Path, content: bytes) -> None:

@@ -24,6 +24,8 @@ from oms_sync.flows.commands.context import CommandRefused
 SIZES = {"a4": A4, "letter": LETTER}
 PAGES_MAX = 10_000
 MISSING_SHOWN_MAX = 20
+#: of what the buyer wrote; the rest is left to the screen, and the slip says so
+REMARK_ROWS_MAX = 100
 
 _MARGIN = 18 * mm
 _LINE = 6 * mm
@@ -168,15 +170,16 @@ class _Sheet:
 
     def wrap(self, text: str, width: float, size: float = _TEXT) -> list[str]:
         """The text in pieces no wider than `width`, cut anywhere where no blank helps."""
-        lines, line = [], ""
+        lines, line, filled = [], "", 0.0
         for character in " ".join(text.split()):
-            if line and self.fonts.width(line + character, size) > width:
+            wide = self.fonts.width(character, size)
+            if line and filled + wide > width:
                 head, blank, tail = line.rpartition(" ")
                 lines.append(head if blank and head else line)
-                line = (tail if blank and head else "") + character
-                line = line.lstrip()
+                line = ((tail if blank and head else "") + character).lstrip()
+                filled = self.fonts.width(line, size)
                 continue
-            line += character
+            line, filled = line + character, filled + wide
         return [*lines, line] if line or not lines else lines
 
 
@@ -241,17 +244,31 @@ class _Slip:
         number, wish = order.get("import_tax_number"), order.get("buyer_note")
         texts = [f"Import tax is paid under {number}"] if number else []
         texts += ["The buyer wrote:", *str(wish).splitlines()] if wish else []
+        rows = self._rows(texts)
+        for row in rows:
+            self._make_room(1)
+            sheet.write(row)
+            sheet.y -= _LINE
+        sheet.y -= _LINE if rows else 0
+
+    def _rows(self, texts: Iterable[str]) -> list[str]:
+        """The texts as rows of the sheet without empty ones, no more than a packer can read."""
+        sheet, rows = self._sheet, list[str]()
         for text in texts:
-            for piece in sheet.wrap(text, sheet.size[0] - 2 * _MARGIN):
-                if sheet.y - _LINE < _MARGIN:
-                    sheet.end()
-                    self._begin_page()
-                sheet.write(piece)
-                sheet.y -= _LINE
-        sheet.y -= _LINE if texts else 0
+            rows += filter(None, sheet.wrap(text, sheet.size[0] - 2 * _MARGIN))
+            if len(rows) > REMARK_ROWS_MAX:
+                return [*rows[:REMARK_ROWS_MAX], "… and more: oms-sync orders show --reveal"]
+        return rows
+
+    def _make_room(self, rows: int) -> None:
+        """A fresh page where so many rows do not fit any more."""
+        if self._sheet.y - rows * _LINE < _MARGIN:
+            self._sheet.end()
+            self._begin_page()
 
     def _heading(self) -> None:
         sheet = self._sheet
+        self._make_room(2)
         sheet.write("SKU", size=_SMALL)
         sheet.write("Title", x=_SKU_WIDTH + 4 * mm, size=_SMALL)
         sheet.write("To ship", x=_QUANTITY_AT, size=_SMALL)

@@ -84,6 +84,8 @@ class Listing:
     basis: Basis | None = None
     #: units this channel took from its own quantity, by every order imported so far
     taken: int = 0
+    #: how many of those `desired` was not yet computed anew for: it shows fewer by as many
+    taken_since: int = 0
     in_flight: InFlight | None = None
     #: a look at the channel that waits until the orders of its time are imported
     look: Basis | None = None
@@ -178,18 +180,22 @@ class Listing:
 def want(listing: Listing, quantity: int | None, *, at: datetime | None = None) -> Listing:
     """Set the desired quantity; a change is a new generation.
 
-    With `at`, when it was computed, a growth waits for the orders placed before.
+    With `at`, when it was computed, a growth waits for the orders placed before. To what the
+    channel took meanwhile the rest is a growth, though the number be the same: its sale and units
+    that came in, or units from above the cap.
     """
+    after = replace(listing, taken_since=0)
+    if at is not None and quantity is not None:
+        left = max(0, (listing.desired or 0) - listing.taken_since)
+        rises = listing.rises.shrunk((listing.desired or 0) - min(left, quantity))
+        after = replace(after, rises=rises.grown(quantity, at=at) if quantity > left else rises)
     if quantity == listing.desired:
-        return listing
-    rises, more = NO_RISES, (quantity or 0) - (listing.desired or 0)
-    if quantity is not None and at is not None:
-        rises = listing.rises.shrunk(-more) if more <= 0 else listing.rises.grown(quantity, at=at)
+        return after
     return replace(
-        listing,
+        after,
         desired=quantity,
         generation=listing.generation + 1,
-        rises=rises,
+        rises=NO_RISES if at is None or quantity is None else after.rises,
         retry_at=None,
     )
 
@@ -322,8 +328,14 @@ def refuse(listing: Listing, reason: str) -> Listing:
 
 
 def postpone(listing: Listing, reason: str, *, until: datetime) -> Listing:
-    """The channel takes the push in flight later: it is sent again from `until` on."""
-    return replace(release(listing), retry_at=until, problem=reason)
+    """The channel takes the push in flight later: it is sent again from `until` on.
+
+    What is desired by now is another matter, and is offered at once.
+    """
+    flight = listing.in_flight
+    assert flight is not None, "only a push in flight is put off"
+    is_newer = flight.generation != listing.generation
+    return replace(release(listing), retry_at=None if is_newer else until, problem=reason)
 
 
 def give_up(listing: Listing, reason: str, *, until: datetime) -> Listing:

@@ -28,6 +28,9 @@ class Unfinished:
     untold: int
     #: write-backs its channel does not show yet
     unwritten: int
+    #: shipments its channel refused while it goes on waiting for the goods: no run erases such an
+    #: order by itself, somebody who asks for it decides
+    refused: int = 0
     erased_at: datetime | None = None
 
 

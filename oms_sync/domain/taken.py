@@ -33,9 +33,12 @@ def take(listing: Listing, units: int, *, at: datetime, since: datetime | None =
         elif flight.compare is None:
             # Whether the push erased this sale or came before it, only a look can tell.
             look_due_at = flight.sent_at
+    seen = listing.look or listing.basis
+    is_fewer = seen is not None and _inside(seen, units, at) == seen
     return replace(
         listing,
         taken=listing.taken + units,
+        taken_since=listing.taken_since + (units if is_fewer else 0),
         basis=basis,
         look=_inside(listing.look, units, at),
         in_flight=flight,

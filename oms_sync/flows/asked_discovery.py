@@ -42,7 +42,7 @@ def ask(context: FlowContext, work: UnitOfWork) -> None:
         return
     account = context.account.name
     known = work.upkeep.discovery(account)
-    if known is None or known.asked_at is None:
+    if known is None or not _is_asked(known):
         work.upkeep.ask_discovery(account, at=context.clock.now())
     work.wake(DISCOVER, account)
 
@@ -65,6 +65,13 @@ def ask_for_listings(
     refused = {one.listing_id for one in before if one.refused_reason is not None}
     if any(one.refused_reason is not None and one.listing_id not in refused for one in after):
         ask(context, work)
+
+
+def _is_asked(known: Discovery) -> bool:
+    """True when a list not begun yet is waited for; one under way may be past what is new."""
+    if known.asked_at is None:
+        return False
+    return known.tried_at is None or known.asked_at > known.tried_at
 
 
 def _waits_newly(order: StoredOrder, before: StoredOrder | None) -> bool:

@@ -26,7 +26,8 @@ class Erasures(Protocol):
 
     def lock_due(self, account: str, *, before: datetime, limit: int) -> dict[str, Cause]:
         """Finished orders to erase, locked: those whose latest date is before `before`, and those
-        whose buyer asked after placing them.
+        whose buyer asked after placing them. One waits while its channel refused a shipment and
+        still waits for the goods.
         """
 
     def lock(self, order_ids: Iterable[str]) -> dict[str, Unfinished]:

@@ -260,7 +260,8 @@ def _patience(context: FlowContext, listing: Listing) -> float:
 
 def _given_up(context: FlowContext, listing: Listing) -> Listing:
     """As refused, where the channel again and again took in what it does not show."""
-    is_wrong = listing.desired is not None and listing.desired != listing.expected
+    # What was not sent yet cannot have been in vain.
+    is_wrong = listing.due == listing.sent and listing.due != listing.expected
     if listing.stale_count < UNPROVED_MAX or not is_wrong:
         return listing
     reason = f"accepted {listing.stale_count} times and not shown"

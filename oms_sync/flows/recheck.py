@@ -13,6 +13,9 @@ from oms_sync.sdk import Capability
 #: how long an order may go unread
 CHECK_SECONDS = 86_400.0
 ORDERS_MAX = 500
+#: what is about to leave the channel's horizon may have left it once it is read, as after an
+#: outage, and would then seem gone
+MARGIN = timedelta(days=2)
 #: with more re-reads than this ahead, whoever asked for them, no more are armed
 WAITING_MAX = 50
 
@@ -20,7 +23,8 @@ WAITING_MAX = 50
 def recheck(context: FlowContext, now: datetime) -> int:
     """Arm re-reads of orders not read for a day, longest ago first; answers how many.
 
-    What is older than the channel shows is left out: that it is not answered would say nothing.
+    What is older than the channel shows, or soon will be, is left out: that it is not answered
+    would say nothing.
     """
     if Capability.READ_ORDERS not in context.manifest.capabilities:
         return 0
@@ -33,7 +37,7 @@ def recheck(context: FlowContext, now: datetime) -> int:
         ids = work.orders.take_unchecked(
             account,
             before=now - timedelta(seconds=CHECK_SECONDS),
-            since=now - timedelta(days=context.manifest.order_horizon_days),
+            since=now - timedelta(days=context.manifest.order_horizon_days) + MARGIN,
             limit=ORDERS_MAX,
             at=now,
         )

@@ -20,6 +20,8 @@ from oms_sync.sdk import BadPayload, Capability, OrderFeed
 log = structlog.get_logger(__name__)
 
 SWEEP_HOURS = 48
+#: a sweep that stood still for longer, as while the hub was away, is begun anew
+STILL_HOURS = 6
 PAGES_MAX = 200
 LISTINGS_MAX = 500
 
@@ -87,7 +89,8 @@ def _position(context: FlowContext, now: datetime) -> FeedPosition | None:
     account = context.account.name
     with context.open_work() as work:
         position = work.feeds.get(account, OrderFeed.SWEEP)
-        if position is not None and position.pass_started_at is not None:
+        busy_at = _busy_at(position)
+        if busy_at is not None and now - busy_at <= timedelta(hours=STILL_HOURS):
             return position
         if position is not None and position.next_at is not None and position.next_at > now:
             return None
@@ -97,10 +100,18 @@ def _position(context: FlowContext, now: datetime) -> FeedPosition | None:
             since=now - timedelta(hours=SWEEP_HOURS),
             pass_started_at=now,
             drained_at=position.drained_at if position else None,
+            page_at=busy_at,  # no page has come since: to begin anew ends no silence
         )
         work.feeds.put(position)
         work.commit()
         return position
+
+
+def _busy_at(position: FeedPosition | None) -> datetime | None:
+    """When the sweep under way last got on; None where none is."""
+    if position is None or position.pass_started_at is None:
+        return None
+    return position.page_at or position.pass_started_at
 
 
 def _read_page(context: FlowContext, position: FeedPosition, now: datetime) -> tuple[int, bool]:

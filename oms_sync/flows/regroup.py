@@ -275,6 +275,9 @@ def _parted(hold: Hold) -> Hold:
 def _erased_at(order: StoredOrder, other: StoredOrder) -> datetime | None:
     """When both were erased; who has lines and was not, still needs the people."""
     times = [one.erased_at for one in (order, other) if one.known.lines]
+    if not times:
+        # Nothing is left to ship: nobody is brought back.
+        times = [one.erased_at for one in (order, other) if one.erased_at]
     return max(one for one in times if one) if times and all(times) else None
 
 

@@ -147,7 +147,8 @@ def _advance(context: FlowContext, write: WriteBack) -> None:
     if found.refusal:
         _end(context, found.write, WriteState.REFUSED, found.refusal)
     elif found.is_done:
-        _end(context, found.write, WriteState.CONFIRMED)
+        state = WriteState.SUPERSEDED if found.is_moot else WriteState.CONFIRMED
+        _end(context, found.write, state)
     elif found.waits_for or found.send is None or not _may_be_sent(context, found):
         _look_again(context, found)
     elif not found.is_repeatable and is_unsettled(context, write):
@@ -231,8 +232,7 @@ def _send(context: FlowContext, before: WriteBack, found: Look) -> None:
     except Rejected as error:
         # Refusals can be passing.
         write = _unsent(write, before)
-        # What was taken once, and is refused the second time, may have happened: it is looked for.
-        if write.attempts < REFUSALS_MAX or write.answered_at is not None:
+        if write.attempts < REFUSALS_MAX or _may_have_happened(context, write):
             _retry(context, write, str(error))
         else:
             _end(context, write, WriteState.REFUSED, str(error))
@@ -241,6 +241,11 @@ def _send(context: FlowContext, before: WriteBack, found: Look) -> None:
         raise
     else:
         _taken(context, write, receipt)
+
+
+def _may_have_happened(context: FlowContext, write: WriteBack) -> bool:
+    """True of what was taken, or its answer lost, before it was refused: it is looked for."""
+    return write.answered_at is not None or is_unsettled(context, write)
 
 
 def _unsent(write: WriteBack, before: WriteBack) -> WriteBack:
@@ -263,7 +268,7 @@ def _taken(context: FlowContext, write: WriteBack, receipt: str | None) -> None:
 
 
 def _end(context: FlowContext, write: WriteBack, state: WriteState, reason: str = "") -> None:
-    """Confirmed or refused: it is over, and what waited for it goes on."""
+    """Confirmed, refused or out of date: it is over, and what waited for it goes on."""
     now, account = context.clock.now(), context.account.name
     confirmed_at = now if state is WriteState.CONFIRMED else None
     ended = replace(over(write, state), error=reason, confirmed_at=confirmed_at)
@@ -314,6 +319,8 @@ def _tell(context: FlowContext, write: WriteBack) -> None:
         log.info(
             "write_back.confirmed", account=account, order=write.order_id, kind=write.kind.value
         )
+        return
+    if write.state is WriteState.SUPERSEDED:
         return
     context.metrics.count("write_backs_refused", account=account)
     log.error(

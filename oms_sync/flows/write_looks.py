@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
 
+from oms_sync.domain.cancel_requests import requested_lines
 from oms_sync.domain.merge import first_sight, merge
 from oms_sync.domain.order import KnownOrder, LineCounts, line_counts
 from oms_sync.domain.shipment import ChannelShipment, Shipment, find_again, plain_numbers
@@ -63,6 +64,8 @@ class Look:
     #: the write-back with what was learnt of it
     write: WriteBack
     is_done: bool = False
+    #: it is over because of something newer: the channel was not told
+    is_moot: bool = False
     #: why it can never be done
     refusal: str = ""
     #: why there is nothing to do but look again, and after how long; None grows with the attempts
@@ -252,11 +255,14 @@ def _look_hold(context: FlowContext, order: StoredOrder, write: WriteBack) -> Lo
 
 def _look_decline(context: FlowContext, order: StoredOrder, write: WriteBack) -> Look:
     """A no said twice is one; a newer wish, or a cancellation of our own, has taken it back."""
-    is_over = order.declined is None or any(one.code == CANCELLING for one in order.holds)
+    codes = [one.code for one in order.holds]
+    is_asked_anew = requested_lines(codes) is not None
+    is_over = order.declined is None or is_asked_anew or CANCELLING in codes
     channel_order_id = order.known.ref.channel_order_id
     return Look(
         write=write,
         is_done=is_over or write.answered_at is not None,
+        is_moot=is_over and write.sent_at is None,
         send=lambda: context.session.decline_cancellation(channel_order_id),
     )
 

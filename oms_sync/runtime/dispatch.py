@@ -11,14 +11,15 @@ from typing import Final, Protocol
 
 import structlog
 
-from oms_sync.runtime.pipeline import LONG_FLOWS, STANDING_FLOWS, flows_of
+from oms_sync.runtime.pipeline import LONG_FLOWS, PATIENT_FLOWS, STANDING_FLOWS, flows_of
 from oms_sync.runtime.runner import RunResult
 from oms_sync.sdk import Manifest
 
 log = structlog.get_logger()
 
-WORKERS_MAX: Final = 48
-WORKERS_PER_ACCOUNT_MIN: Final = 2
+WORKERS_MAX: Final = 72
+#: one each for a list of all listings, for another long flow, and for a push
+WORKERS_PER_ACCOUNT_MIN: Final = 3
 WORKERS_PER_ACCOUNT_MAX: Final = 7
 #: threads for the flows that stand at a queue, besides the others; more accounts take turns
 STANDING_WORKERS_MAX: Final = 48
@@ -122,7 +123,7 @@ class LocalDispatcher:
         if flow in STANDING_FLOWS:
             return standing < STANDING_WORKERS_MAX
         busy = sum(other not in STANDING_FLOWS for other in beside)
-        return busy < self._share - (1 if flow in LONG_FLOWS else 0)
+        return busy < self._share - (flow in LONG_FLOWS) - (flow in PATIENT_FLOWS)
 
     def _work(self) -> None:
         while (key := self._take()) is not None:

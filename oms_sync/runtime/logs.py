@@ -25,8 +25,8 @@ CAUSES_MAX: Final = 5
 #: libraries whose messages are about this machine alone and are shown, sieved; all others'
 #: messages may quote what a channel sent
 TRUSTED_LOGGERS: Final = frozenset({"alembic", "apscheduler", "uvicorn"})
-#: these tell of every timer that fires: shown below a warning at level debug only
-CHATTY_LOGGERS: Final = ("apscheduler",)
+#: these tell of every timer that fires, of every call: below a warning at level debug only
+CHATTY_LOGGERS: Final = ("apscheduler", "httpx")
 
 _LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
 _COLOURS: Final = {"debug": "2", "info": "32", "warning": "33", "error": "31", "critical": "1;31"}

@@ -4,7 +4,7 @@ Labels come from the configuration and from connectors' declarations, never from
 payloads, so their number is bounded.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -26,6 +26,8 @@ class Declared:
     labels: tuple[str, ...]
     #: upper bounds of a histogram
     buckets: tuple[float, ...] = _SECONDS
+    #: every outcome, of a counter whose first one has to be seen, too
+    outcomes: tuple[str, ...] = ()
 
 
 #: every metric of the hub, by the name the code uses
@@ -63,6 +65,7 @@ METRICS: Final[Mapping[str, Declared]] = {
         kind="counter",
         meaning="New listings the hub found by itself, linked or not.",
         labels=("account", "outcome"),
+        outcomes=("linked", "unlinked"),
     ),
     "drift": Declared(
         kind="counter",
@@ -181,6 +184,19 @@ class PrometheusMetrics:
         self._histograms: dict[str, Histogram] = {}
         for name, each in METRICS.items():
             self._declare(PREFIX + name, name, each)
+
+    def begin(self, accounts: Iterable[str]) -> None:
+        """Show every account's counters at zero.
+
+        A counter that is first shown with its first count has not grown, as Prometheus sees it: of
+        what happens once no rule would ever tell.
+        """
+        for account in accounts:
+            for name, each in METRICS.items():
+                if each.kind == "counter" and each.labels == ("account",):
+                    self.count(name, 0, account=account)
+                for outcome in each.outcomes:
+                    self.count(name, 0, account=account, outcome=outcome)
 
     def count(self, name: str, amount: float = 1, **labels: str) -> None:
         """Add to a counter."""

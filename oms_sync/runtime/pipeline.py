@@ -60,6 +60,9 @@ SESSIONLESS_FLOWS: Final = frozenset({"reserve", "watch", "erase"})
 #: flows that page for long: they never take the last thread of their account, so that a push does
 #: not wait behind a back-fill
 LONG_FLOWS: Final = frozenset({"ingest", "reconcile", "certify", "discover", "tend"})
+#: long flows nobody waits for: they leave a thread for another long one, too, so that orders do not
+#: wait behind the list of all listings
+PATIENT_FLOWS: Final = frozenset({"discover"})
 #: flows that wait at a queue nearly all the time, beside the channel's own calls. They have
 #: threads of their own, and a queue in trouble stops nothing else of its account: polling alone
 #: brings everything too.

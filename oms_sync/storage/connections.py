@@ -24,7 +24,8 @@ WRITE_WAIT_SECONDS_MAX = 60
 #: frozen or unplugged machine, so that its row locks cannot stop everybody else
 IDLE_SECONDS_MAX = 60
 STATEMENT_CACHE_MAX = 1_000
-SCRUB_WAIT_MILLISECONDS = 1_000
+#: meanwhile nobody writes
+SCRUB_WAIT_MILLISECONDS = 250
 _PRAGMAS = (
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=FULL",

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from sqlalchemy import bindparam, select, text, union, update
 
+from oms_sync.storage import locks
 from oms_sync.storage.columns import among
 from oms_sync.storage.connections import Transaction
 from oms_sync.storage.order_statements import IS_ALIVE
@@ -21,22 +22,21 @@ _NAME = (
     .where(inbox_messages.c.message_id == bindparam("b_message_id"))
     .values(channel_order_id=bindparam("b_channel_order_id"))
 )
-_IS_ERASED = orders.c.erased_at.is_not(None)
-#: of these channel order ids, those of erased orders
-_ERASED = union(
-    select(orders.c.channel_order_id).where(
+#: the orders that answer to these channel order ids
+_CALLED = union(
+    select(orders.c.channel_order_id, orders.c.order_id).where(
         orders.c.account == bindparam("account"),
         among(orders.c.channel_order_id, "channel_ids"),
         IS_ALIVE,
-        _IS_ERASED,
     ),
-    select(order_names.c.channel_order_id)
-    .join(orders, orders.c.order_id == order_names.c.order_id)
-    .where(
+    select(order_names.c.channel_order_id, order_names.c.order_id).where(
         order_names.c.account == bindparam("account"),
         among(order_names.c.channel_order_id, "channel_ids"),
-        _IS_ERASED,
     ),
+)
+#: whoever erases one of them this moment is waited for, or comes later and finds the names
+_LOCK_ORDERS = locks.orders_in_order(
+    select(orders.c.order_id, orders.c.erased_at).where(among(orders.c.order_id, "order_ids"))
 )
 _DROP_DEAD = (
     update(inbox_messages)
@@ -70,5 +70,11 @@ def name_orders(transaction: Transaction, account: str, named: Mapping[str, str]
     ]
     transaction.run_many(_NAME, rows)
     asked = {"account": account, "channel_ids": sorted(set(named.values()))}
-    erased = {row.channel_order_id for row in transaction.rows(_ERASED, asked)}
-    destroy_messages(transaction, [one for one, name in named.items() if name in erased])
+    owners = {row.channel_order_id: row.order_id for row in transaction.rows(_CALLED, asked)}
+    if not owners:
+        return
+    locked = transaction.rows(_LOCK_ORDERS, {"order_ids": sorted(set(owners.values()))})
+    erased = {row.order_id for row in locked if row.erased_at is not None}
+    destroy_messages(
+        transaction, [one for one, name in named.items() if owners.get(name) in erased]
+    )

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import bindparam, delete, exists, func, or_, select, text, union, update
 
 from oms_sync.domain.order import OrderState
-from oms_sync.domain.personal import FINISHED, Unfinished
+from oms_sync.domain.personal import FINISHED, Unfinished, obstacles
 from oms_sync.flows.erasures import Cause
 from oms_sync.storage import locks
 from oms_sync.storage.columns import Instant, among
@@ -26,7 +26,8 @@ _BEFORE = bindparam("before", type_=Instant())
 _ACCOUNT: Any = bindparam("account")
 #: spelled as the partial indexes spell them
 _MAY_BE_ERASED = text("orders.erased_at IS NULL AND orders.state IN ('closed', 'cancelled')")
-_IS_WANTED = text("subjects.erase_wanted_at IS NOT NULL")
+#: as a range, so that the index of those who asked is always the better one
+_IS_WANTED = text("subjects.erase_wanted_at IS NOT NULL AND subjects.erase_wanted_at > 0")
 _HAS_BYTES = text("inbox_messages.data_key IS NOT NULL")
 _HAS_OLD_BYTES = text(
     "inbox_messages.data_key IS NOT NULL AND inbox_messages.state IN ('done', 'dropped')"
@@ -37,6 +38,7 @@ _PUSHES = (
     .where(shipments.c.order_id == orders.c.order_id)
 )
 _UNTOLD = _PUSHES.where(text("shipment_pushes.state IN ('waiting', 'sent')"))
+_REFUSED = _PUSHES.where(text("shipment_pushes.state = 'refused'"), orders.c.is_waited_for)
 _SHIPPED_SINCE = _PUSHES.where(
     or_(shipments.c.shipped_at > _BEFORE, shipment_pushes.c.confirmed_at > _BEFORE)
 )
@@ -49,6 +51,7 @@ _IS_AT_REST = (
     IS_ALIVE,
     orders.c.is_reserve_due.is_(False),
     ~_UNTOLD.exists(),
+    ~_REFUSED.exists(),
     ~_UNWRITTEN.exists(),
 )
 _IS_FINISHED = (_MAY_BE_ERASED, *_IS_AT_REST)
@@ -81,18 +84,19 @@ _WANTED = (
     .limit(bindparam("limit"))
 )
 _BY_ID = among(orders.c.order_id, "order_ids")
-#: asked again under the lock: another run may have been quicker, a sight may have come
-_LOCK_FINISHED = locks.orders_in_order(select(orders.c.order_id).where(_BY_ID, *_IS_FINISHED))
-_STANDING = locks.orders_in_order(
-    select(
-        orders.c.order_id,
-        orders.c.state,
-        orders.c.is_reserve_due,
-        orders.c.erased_at,
-        _UNTOLD.with_only_columns(func.count()).scalar_subquery().label("untold"),
-        _UNWRITTEN.with_only_columns(func.count()).scalar_subquery().label("unwritten"),
-    ).where(_BY_ID)
-)
+_LOCK = locks.orders_in_order(select(orders.c.order_id).where(_BY_ID))
+#: asked once they are locked, by a statement of its own: another run may have been quicker, a
+#: sight may have come, and a statement that waits sees other tables as they were before it waited
+_STANDING = select(
+    orders.c.order_id,
+    orders.c.merged_into,
+    orders.c.state,
+    orders.c.is_reserve_due,
+    orders.c.erased_at,
+    _UNTOLD.with_only_columns(func.count()).scalar_subquery().label("untold"),
+    _REFUSED.with_only_columns(func.count()).scalar_subquery().label("refused"),
+    _UNWRITTEN.with_only_columns(func.count()).scalar_subquery().label("unwritten"),
+).where(_BY_ID)
 _ERASE = (
     update(orders)
     .where(_BY_ID)
@@ -119,20 +123,29 @@ _EXPIRED = (
     .order_by(inbox_messages.c.received_at)
     .limit(bindparam("limit"))
 )
+#: the message names an erased order, by its id or by another one the order answers to
+_OF_ERASED = or_(
+    exists().where(
+        orders.c.account == inbox_messages.c.account,
+        orders.c.channel_order_id == inbox_messages.c.channel_order_id,
+        IS_ALIVE,
+        orders.c.erased_at.is_not(None),
+    ),
+    exists().where(
+        order_names.c.account == inbox_messages.c.account,
+        order_names.c.channel_order_id == inbox_messages.c.channel_order_id,
+        orders.c.order_id == order_names.c.order_id,
+        orders.c.erased_at.is_not(None),
+    ),
+)
 _LATE = (
     select(inbox_messages.c.message_id)
-    .join(
-        orders,
-        (orders.c.account == inbox_messages.c.account)
-        & (orders.c.channel_order_id == inbox_messages.c.channel_order_id),
-    )
     .where(
         text("inbox_messages.state = 'dead'"),
         inbox_messages.c.account == _ACCOUNT,
         inbox_messages.c.received_at < _BEFORE,
         _HAS_BYTES,
-        IS_ALIVE,
-        orders.c.erased_at.is_not(None),
+        _OF_ERASED,
     )
     .order_by(inbox_messages.c.received_at)
     .limit(bindparam("limit"))
@@ -146,7 +159,11 @@ _NEEDLESS = locks.subjects_to_erase(
 _DROP_KEYS = delete(subjects).where(among(subjects.c.subject_id, "subject_ids"), ~_HAS_ORDERS)
 _WANT = (
     update(subjects)
-    .where(subjects.c.subject_id == bindparam("b_subject_id"))
+    .where(
+        subjects.c.subject_id == bindparam("b_subject_id"),
+        # an older request may be read after a newer one
+        func.coalesce(subjects.c.erase_wanted_at, 0) < bindparam("b_at", type_=Instant()),
+    )
     .values(erase_wanted_at=bindparam("b_at", type_=Instant()))
 )
 _OF_SUBJECT = (
@@ -182,21 +199,28 @@ class Erasures:
             for row in self._transaction.rows(_OLD, asked | {"before": before})
         }
         causes |= {row.order_id: Cause.BUYER for row in self._transaction.rows(_WANTED, asked)}
-        chosen = sorted(causes)[:limit]
-        rows = self._transaction.rows(_LOCK_FINISHED, {"order_ids": chosen}) if chosen else ()
-        return {row.order_id: causes[row.order_id] for row in rows}
+        standing = self.lock(sorted(causes)[:limit])
+        return {
+            order_id: causes[order_id]
+            for order_id, found in standing.items()
+            if not (found.erased_at or found.refused or obstacles(found))
+        }
 
     def lock(self, order_ids: Iterable[str]) -> dict[str, Unfinished]:
-        rows = self._transaction.rows(_STANDING, {"order_ids": sorted(order_ids)})
+        chosen = {"order_ids": sorted(order_ids)}
+        if not self._transaction.rows(_LOCK, chosen):
+            return {}
         return {
             row.order_id: Unfinished(
                 state=OrderState(row.state),
                 is_reserve_due=row.is_reserve_due,
                 untold=row.untold,
                 unwritten=row.unwritten,
+                refused=row.refused,
                 erased_at=row.erased_at,
             )
-            for row in rows
+            for row in self._transaction.rows(_STANDING, chosen)
+            if row.merged_into is None
         }
 
     def erase(self, order_ids: Sequence[str], *, at: datetime) -> int:

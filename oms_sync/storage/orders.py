@@ -14,7 +14,7 @@ from oms_sync.storage import order_statements as statements
 from oms_sync.storage.columns import plain
 from oms_sync.storage.connections import Parameters, Transaction
 from oms_sync.storage.crypto import KeyRing, seal_with, unseal_with
-from oms_sync.storage.vault import open_subject, subject_id, subject_keys
+from oms_sync.storage.vault import open_subject, subject_id, subject_keys, wrapped_keys
 
 
 class Orders:
@@ -266,14 +266,28 @@ class Orders:
                 taken_booked=row.taken_booked,
             )
             lines.setdefault(row.order_id, []).append((codec.read_line(row.facts), stored))
-        return [self._order(row, lines.get(row.order_id, [])) for row in rows]
+        late = self._late_keys(rows)
+        return [self._order(row, lines.get(row.order_id, []), late) for row in rows]
 
-    def _order(self, row: Any, lines: list[tuple[KnownLine, StoredLine]]) -> StoredOrder:
+    def _late_keys(self, rows: Sequence[Any]) -> dict[str, bytes]:
+        """Keys of people who became known while these rows' locks were waited for: PostgreSQL
+        answers such a row as it is now, and what is joined to it as it was before.
+        """
+        missing = [row.subject_id for row in rows if row.personal and row.data_key is None]
+        return wrapped_keys(self._transaction, missing)
+
+    def _order(
+        self,
+        row: Any,
+        lines: list[tuple[KnownLine, StoredLine]],
+        late: Mapping[str, bytes],
+    ) -> StoredOrder:
         # The domain keeps lines in code point order of their channel ids.
         lines.sort(key=lambda pair: pair[1].channel_line_id)
         people = None
-        if row.personal is not None and row.data_key is not None:
-            key = open_subject(self._keys, row.subject_id, row.data_key)
+        wrapped = row.data_key or late.get(row.subject_id or "")
+        if row.personal is not None and wrapped is not None:
+            key = open_subject(self._keys, row.subject_id, wrapped)
             people = unseal_with(key, row.personal, f"order {row.order_id}")
         read = codec.read_order(
             ChannelRef(account=row.account, channel_order_id=row.channel_order_id),

@@ -45,6 +45,16 @@ WAITING = (
     .where(listings.c.account == _ACCOUNT, listings.c.push_delta.is_not(None))
     .limit(WAITING_MAX)
 )
+#: what the channel put off waits; what it was given up for is refused
+POSTPONED = (
+    select(func.coalesce(_WISHED_AT, listings.c.looked_at).label("since"))
+    .where(
+        listings.c.account == _ACCOUNT,
+        listings.c.retry_at.is_not(None),
+        listings.c.refused_reason.is_(None),
+    )
+    .limit(WAITING_MAX)
+)
 #: what was sent and never answered waits, too
 UNANSWERED = (
     select(func.coalesce(_WISHED_AT, listings.c.flight_sent_at).label("since"))
@@ -214,7 +224,7 @@ def _unannounced(asked: _Asked, limit: int) -> tuple[datetime, ...]:
 def _unpushed_since(asked: _Asked) -> datetime | None:
     waiting: list[datetime] = [
         row.since
-        for query in (WAITING, UNANSWERED)
+        for query in (WAITING, POSTPONED, UNANSWERED)
         for row in asked.rows(query)
         if row.since is not None
     ]

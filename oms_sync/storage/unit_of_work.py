@@ -98,11 +98,11 @@ class UnitOfWork:
         """After the transaction has ended: whoever is woken may write at once."""
         if not self._is_committed:
             return
-        if self._is_scrub_asked:
-            self._parts.database.scrub()
         for flow, account in self._wakes:
             for on_wake in self._parts.on_wake:
                 on_wake(flow, account)
+        if self._is_scrub_asked:
+            self._parts.database.scrub()
 
 
 @contextmanager

@@ -20,6 +20,9 @@ _FIND = locks.subjects_in_use(
         among(subjects.c.subject_id, "subject_ids")
     )
 )
+_READ = select(subjects.c.subject_id, subjects.c.data_key).where(
+    among(subjects.c.subject_id, "subject_ids")
+)
 _ADD_SQLITE = sqlite_insert(subjects).on_conflict_do_nothing()
 _ADD_POSTGRES = postgres_insert(subjects).on_conflict_do_nothing()
 _ABOUT = "subject "
@@ -41,6 +44,13 @@ def buyer_subject(keys: KeyRing, account: str, channel_buyer_id: str) -> str:
 def open_subject(keys: KeyRing, subject: str, wrapped: bytes) -> AESGCM:
     """The subject's data key, ready to use."""
     return keys.data_key(wrapped, _ABOUT + subject)
+
+
+def wrapped_keys(transaction: Transaction, subject_ids: Iterable[str]) -> dict[str, bytes]:
+    """The stored data keys of these subjects, by subject."""
+    wanted = sorted(set(subject_ids))
+    rows = transaction.rows(_READ, {"subject_ids": wanted}) if wanted else ()
+    return {row.subject_id: row.data_key for row in rows}
 
 
 def subject_keys(

@@ -23,6 +23,8 @@ OPTIONAL |= {"consent.py", "subscriptions.py"}
 OPTIONAL |= {"orders_v0.py", "cursors.py", "reports.py"}
 #: which of two APIs a listing is written by
 OPTIONAL |= {"ownership.py"}
+#: the rest of lists within an order
+OPTIONAL |= {"nested.py"}
 TABLES = {"order_status.yaml", "carriers.yaml", "services.yaml", "cancel_reasons.yaml"}
 TESTS = {"test_parse.py", "test_render.py", "test_client.py", "test_contract.py"}
 TEST_FOLDERS = {"recordings", "expected"}

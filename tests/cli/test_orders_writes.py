@@ -7,6 +7,7 @@ from decimal import Decimal
 import pytest
 
 from oms_sync import bootstrap
+from oms_sync.cli.output import write_text
 from oms_sync.domain.merge import first_sight
 from oms_sync.domain.order import Hold, LineSight, OrderFacts, OrderSight, OrderState, Version
 from oms_sync.domain.values import Money, Sku
@@ -214,3 +215,8 @@ def test_a_shipment_of_an_order_by_hand_is_corrected_here(stocked):
     assert (
         "no shipment" in stocked("shipments", "correct", "x", "--carrier", "ups", status=1).stderr
     )
+
+
+def test_half_a_character_in_a_note_keeps_no_export_from_its_file(live, tmp_path):
+    write_text(iter(["Ring ", "\ud83d twice"]), tmp_path / "orders.csv")
+    assert (tmp_path / "orders.csv").read_text(encoding="utf-8") == "Ring \\ud83d twice"

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from oms_sync.cli.packing_slip import render_slips
+from oms_sync.cli.packing_slip import _Fonts, render_slips
 from oms_sync.flows.commands.context import CommandRefused
 
 AT = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
@@ -132,3 +132,28 @@ def test_the_command_writes_the_file_and_logs_who_saw_the_address(stocked):
     ]
     refused = stocked("orders", "slip", "manual:nope", "--output", str(path), status=1)
     assert "no order" in refused.stderr
+
+
+def test_no_note_fills_more_paper_than_anybody_reads_and_the_slip_says_that_there_is_more():
+    slips = render(order() | {"buyer_note": "\n".join(f"line {number}" for number in range(5_000))})
+    assert slips.pages < 6
+    drawn = streams(slips.content)
+    assert b"(line 98) Tj" in drawn
+    assert b"(line 99) Tj" not in drawn
+    assert b"oms-sync orders show --reveal) Tj" in drawn
+    empty = render(order() | {"buyer_note": "Ring" + "\n" * 5_000 + "twice"})
+    assert empty.pages == 1
+    assert b"(twice) Tj" in streams(empty.content)
+
+
+def test_a_note_without_any_width_is_laid_out_in_no_time(monkeypatch):
+    measured = []
+    width = _Fonts.width
+
+    def measure(self, text, size):
+        measured.append(len(text))
+        return width(self, text, size)
+
+    monkeypatch.setattr(_Fonts, "width", measure)
+    assert render(order() | {"buyer_note": "\u2060" * 2_000}).pages == 1
+    assert sum(measured) < 10_000, "each character is measured once"

@@ -78,6 +78,29 @@ def test_while_a_look_waits_too_only_units_too_many_are_taken_away(listings):
     assert not look(grown, 7, read_at=at(11), at=at(11)).wants_push
 
 
+@pytest.mark.proves("I-20", "I-24")
+def test_a_growth_computed_together_with_a_sale_waits_too(listings):
+    sold = take(listings.seen(10, desired=10), 4, at=at(5))
+    same = want(sold, 10, at=at(10))
+    assert (same.expected, same.due, same.wants_push) == (6, 6, False), "four came in as well"
+    assert (same.rises.at, same.generation) == (at(10), sold.generation)
+    less = want(sold, 9, at=at(10))
+    assert (less.due, less.wants_push) == (6, False)
+    assert explain_rises(less, until=at(10)).due == 9
+    assert want(sold, 6, at=at(10)).rises.at is None, "only the sale"
+    again = want(take(same, 3, at=at(12)), 10, at=at(20))
+    assert (again.rises.at, again.due) == (at(10), 3), "the first keeps its moment"
+    assert explain_rises(again, until=at(10)).due == 7
+
+
+@pytest.mark.proves("I-24")
+def test_what_a_channel_put_back_itself_is_no_growth(listings):
+    back = want(take(listings.seen(6, desired=6), -4, at=at(5)), 10, at=at(10))
+    assert (back.expected, back.rises.at) == (10, None)
+    known = want(take(listings.seen(6, desired=6), 4, at=at(-5)), 6, at=at(10))
+    assert (known.expected, known.rises.at) == (6, None), "it was inside what was seen"
+
+
 # --- any history ---------------------------------------------------------------------------------
 
 changes = st.lists(st.tuples(st.integers(-6, 6), st.booleans()), min_size=1, max_size=30)
@@ -138,3 +161,9 @@ def test_what_the_channel_says_is_wrong_is_shown_until_a_look_shows_nothing_wron
     assert wrong.reason == "image missing"
     assert replace(wrong, held_reason="drift").reason == "drift"
     assert look(wrong, 5, read_at=at(2), at=at(2)).reason is None
+
+
+def test_a_newer_quantity_does_not_rest_for_the_one_that_was_put_off(listings):
+    flying = listings.sent(listings.seen(9, desired=5))
+    newer = postpone(want(flying, 2), "later", until=at(300))
+    assert (newer.retry_at, newer.wants_push) == (None, True)

@@ -144,6 +144,7 @@ def test_a_no_that_was_followed_by_a_cancellation_is_not_told(any_hub, telling):
     any_hub.settle()
     assert telling.order(order).state == "cancelled"
     assert [one.kind for one in telling.effects].count("declined") == 0
+    assert told(any_hub, order) == [("decline", "superseded"), ("cancel", "confirmed")]
 
 
 def test_a_shadow_account_says_no_here_alone(any_hub, telling):
@@ -244,3 +245,57 @@ def test_a_no_lasts_through_a_crash_of_whoever_takes_the_next_sight_in(any_hub, 
     any_hub.settle()
     assert any_hub.order(order).declined is None
     assert replace(any_hub.order(order), declined=None) == any_hub.order(order)
+
+
+def test_a_no_is_not_told_of_an_order_that_has_another_id_and_is_heard_anew(any_hub):
+    shop = any_hub.open_shop(options={"has_portable_lines": True})
+    first = shop.buy(("TEE", 1), is_paid=False)
+    any_hub.settle()
+    shop.request_cancellation(first)
+    any_hub.settle()
+    assert decline(any_hub, first).is_told
+    second = shop.pay(first)
+    any_hub.clock.advance(60)
+    any_hub.run("ingest")
+    any_hub.run("normalise")
+    assert any_hub.holds(second) == [ASKED]
+    any_hub.settle()
+    assert [one.kind for one in shop.effects].count("declined") == 0
+    assert any_hub.holds(second) == [ASKED], "somebody has to decide that again"
+
+
+def test_a_no_is_not_told_to_a_wish_for_more_than_it_was_said_to(any_hub, telling):
+    order = telling.buy(("TEE", 1), ("TEE", 1))
+    any_hub.settle()
+    telling.hold(order, f"cancellation_requested:{order}-1")
+    any_hub.settle()
+    assert decline(any_hub, order).is_told
+    telling.request_cancellation(order)
+    any_hub.clock.advance(60)
+    any_hub.run("ingest")
+    any_hub.run("normalise")
+    assert any_hub.holds(order) == [ASKED]
+    any_hub.settle()
+    assert [one.kind for one in telling.effects].count("declined") == 0
+    assert told(any_hub, order) == [("decline", "superseded")], "nobody heard of it"
+    assert "write_backs_refused" not in any_hub.metrics.counts
+
+
+def test_a_buyer_whose_order_has_shipped_is_told_no_all_the_same(any_hub, telling):
+    order = asked(any_hub, telling)
+    telling.fulfil_at_channel(order, {"TEE": 2})
+    any_hub.settle()
+    released = decline(any_hub, order)
+    assert (released.state.value, released.is_declined, released.is_told) == ("closed", True, True)
+    any_hub.settle()
+    assert telling.order(order).holds == ()
+
+
+def test_what_the_channel_cancelled_has_no_wish_left_to_decline(any_hub, shop):
+    order = asked(any_hub, shop)
+    shop.cancel(order)
+    any_hub.settle()
+    assert any_hub.order(order).state.value == "cancelled"
+    with pytest.raises(CommandRefused, match="it is cancelled"):
+        decline(any_hub, order)
+    assert any_hub.order(order).declined is None

@@ -9,6 +9,8 @@ from oms_sync.flows import erase
 from oms_sync.flows.commands import inbox
 from oms_sync.flows.commands.context import CommandRefused
 from oms_sync.flows.manual import MANUAL
+from oms_sync.sdk import Rejected
+from oms_sync.sdk.fake_session import FakeSession
 
 DAY = timedelta(days=1).total_seconds()
 
@@ -51,6 +53,13 @@ def keys_left(hub):
 def forget(hub, buyer_id, account="shop-a"):
     hub.hint("buyers/forget", json.dumps({"id": buyer_id}).encode(), account)
     hub.run("ingest", account)
+
+
+class Refusing(FakeSession):
+    """A channel that takes no shipment."""
+
+    def push_shipment(self, shipment):
+        raise Rejected("the tracking number is in use elsewhere")
 
 
 @pytest.mark.proves("B-29", "C-01", "C-55")
@@ -106,6 +115,26 @@ def test_an_order_somebody_may_still_need_keeps_its_people_however_old(any_hub):
     any_hub.run("push_tracking")
     any_hub.run("erase")
     assert people(any_hub, untold), "its last date is the day the channel was told"
+
+
+def test_an_order_whose_shipment_was_refused_waits_as_long_as_its_channel_does(any_hub):
+    shop = any_hub.open_shop()
+    order_id = shop.buy(("TEE", 1), buyer_id="b-1")
+    any_hub.take_in()
+    any_hub.sessions["shop-a"] = Refusing(shop, shop.request())
+    shipment = any_hub.ship(order_id, "1Z1")
+    any_hub.settle()
+    assert any_hub.order(order_id).state == "closed"
+    assert any_hub.push_of(shipment)["state"] == "refused"
+    any_hub.clock.advance(60)
+    forget(any_hub, "b-1")
+    any_hub.clock.advance(31 * DAY)
+    any_hub.run("erase")
+    assert people(any_hub, order_id), "somebody has to enter the shipment at the channel"
+    shop.fulfil_at_channel(order_id)
+    any_hub.take_in()
+    any_hub.run("erase")
+    assert people(any_hub, order_id) == []
 
 
 def test_the_latest_date_of_an_order_counts(any_hub):
@@ -286,6 +315,12 @@ def test_orders_that_became_one_are_erased_under_all_their_ids(any_hub):
     any_hub.clock.advance(31 * DAY)
     any_hub.run("erase")
     assert people(any_hub, paid) == []
+    for name in (one, combined):
+        any_hub.add(b"Vilja Canaryberg", channel_order_id=name)
+    any_hub.run("normalise")
+    assert [found["state"] for found in messages(any_hub, one)].count("dead") == 1
+    any_hub.clock.advance(31 * DAY)
+    any_hub.run("erase")
     everything = any_hub.storage.reports.inbox(account="shop-a", limit=1000)
     assert {found["bytes"] for found in everything if found["channel_order_id"]} == {0}
     assert keys_left(any_hub) == 0

@@ -23,23 +23,24 @@ def sight(name, at, *line_ids, aliases=()):
     )
 
 
-def known(name, *, is_erased):
-    """A stored order that has the line of its own name."""
+def known(name, *, is_erased, has_line=True):
+    """A stored order that has the line of its own name, or none."""
+    lines = (name,) if has_line else ()
     return StoredOrder(
         order_id=name,
-        known=first_sight("shop-a", sight(name, AT, name)),
+        known=first_sight("shop-a", sight(name, AT, *lines)),
         state=OrderState.OPEN,
-        lines=(StoredLine(line_id=f"line-{name}", channel_line_id=name),),
+        lines=tuple(StoredLine(line_id=f"line-{one}", channel_line_id=one) for one in lines),
         imported_at=AT,
         names=(name,),
         erased_at=AT if is_erased else None,
     )
 
 
-def regrouped(shown, *, erased):
+def regrouped(shown, *, erased, has_line=True):
     """What has become of the orders 1 and 2, of which those in `erased` were."""
     made = iter(["new"])
-    stored = [known(name, is_erased=name in erased) for name in "12"]
+    stored = [known(name, is_erased=name in erased, has_line=has_line) for name in "12"]
     grouping = Regrouping(stored, account="shop-a", now=LATER, new_id=lambda: next(made))
     grouping.show(shown.channel_order_id, shown, "key")
     return {one.order_id: one for one in grouping.result().orders}
@@ -57,3 +58,10 @@ def test_an_erased_order_under_another_id_stays_erased():
     orders = regrouped(sight("3", LATER, "1", aliases=("1",)), erased="1")
     assert orders["1"].erased_at == AT
     assert orders["1"].known.ref.channel_order_id == "3"
+
+
+@pytest.mark.parametrize("erased", ["1", "12"])
+def test_orders_without_lines_that_become_one_bring_nobody_back(erased):
+    orders = regrouped(sight("1", LATER, aliases=("2",)), erased=erased, has_line=False)
+    (order,) = orders.values()
+    assert order.erased_at == AT

@@ -165,3 +165,24 @@ def test_the_run_after_a_postponed_push_is_due_when_its_turn_may_come(hub):
     hub.count("TEE", 12)
     report = hub.run("push_stock")
     assert report.next_at == hub.listing().retry_at == hub.clock.now() + timedelta(seconds=300)
+
+
+@pytest.mark.proves("I-20", "I-23")
+@pytest.mark.parametrize("drift", ["overwrite", "hold"])
+def test_a_quantity_never_sent_is_not_given_up_with_the_one_before(any_hub, drift):
+    _, session = open_stubborn(any_hub)
+    any_hub.profile("shop-a", drift=drift)
+    any_hub.count("TEE", 4)
+    for _ in range(300):
+        any_hub.run("ingest")
+        any_hub.run("push_stock")
+        listing = any_hub.listing()
+        if listing.look is not None and listing.stale_count == 2:
+            break
+        any_hub.clock.advance(2)
+    assert listing.stale_count == 2, "the next look in vain is the last"
+    any_hub.clock.advance(6)
+    any_hub.run("ingest")
+    any_hub.count("TEE", 2)
+    any_hub.run("push_stock")
+    assert session.sent[-1][1] == 2, "fewer are sent at once, not in an hour"

@@ -148,6 +148,28 @@ def test_what_the_channel_shows_no_more_is_not_asked_for(any_hub, shop):
     assert asked == [order]
 
 
+def test_what_leaves_the_channels_horizon_before_it_is_read_does_not_seem_gone(any_hub, shop):
+    """Armed in time, it would be asked for after an outage, and held as gone at the channel."""
+    order = shop.buy(("TEE", 1))
+    any_hub.settle()
+    silenced(any_hub, shop)
+    any_hub.manifests["shop-a"] = replace(any_hub.manifests["shop-a"], order_horizon_days=3)
+    any_hub.clock.advance(2 * DAY)
+    any_hub.run("reconcile")
+    any_hub.clock.advance(1.5 * DAY)  # nothing could be read meanwhile
+
+    class Short(FakeSession):
+        def read_orders_by_id(self, ids):
+            return ()
+
+    any_hub.sessions["shop-a"] = Short(shop, shop.request())
+    for _ in range(12):
+        any_hub.run("ingest")
+        any_hub.run("normalise")
+        any_hub.clock.advance(HOUR)
+    assert any_hub.holds(order) == []
+
+
 def test_a_channel_that_reads_no_orders_is_not_asked(hub):
     shop = hub.open_shop()
     shop.buy(("TEE", 1))

@@ -7,7 +7,14 @@ from itertools import pairwise
 
 import pytest
 
-from oms_sync.sdk import BadPayload, Capability, OrderFeed, OrderPage, RateLimited
+from oms_sync.sdk import (
+    BadPayload,
+    Capability,
+    ChannelDown,
+    OrderFeed,
+    OrderPage,
+    RateLimited,
+)
 from oms_sync.sdk.fake_session import FakeSession
 
 HOUR = 3600
@@ -210,3 +217,53 @@ def test_a_quick_sweep_comes_again_after_a_period_and_reconcile_with_it(any_hub)
         work.feeds.put(sooner)
         work.commit()
     assert any_hub.run("reconcile").next_at == soon
+
+
+def _broken_off(hub):
+    """A sweep that has stored one page of three."""
+    shop = hub.open_shop(options={"page_size": 1})
+    hub.storage.record_profiles(hub.profiles.values())
+    for _ in range(3):
+        shop.buy(("TEE", 1))
+    hub.settle()
+    hub.is_stopping = lambda: True
+    hub.run("reconcile")
+    hub.is_stopping = lambda: False
+    return shop
+
+
+@pytest.mark.proves("I-26")
+def test_the_time_the_hub_was_away_puts_no_sweep_off(any_hub):
+    _broken_off(any_hub)
+    began = any_hub.feed("sweep").pass_started_at
+    any_hub.clock.advance(10 * 24 * HOUR)
+    any_hub.run("reconcile")
+    position = any_hub.feed("sweep")
+    assert position.drained_at > began, "what changed while it was away is swept"
+    assert position.next_at <= any_hub.clock.now() + timedelta(hours=1)
+
+
+@pytest.mark.proves("I-41")
+def test_a_sweep_begun_anew_that_gets_no_page_stays_the_silence_it_was(any_hub):
+    shop = _broken_off(any_hub)
+
+    class Down(FakeSession):
+        def read_orders(self, feed, cursor, since):
+            if feed is OrderFeed.SWEEP:
+                raise ChannelDown("no sweep today")
+            return super().read_orders(feed, cursor, since)
+
+    any_hub.sessions["shop-a"] = Down(shop, shop.request())
+    raised = set()
+    for _ in range(20):
+        any_hub.clock.advance(HOUR)
+        with suppress(ChannelDown):
+            any_hub.run("reconcile")
+        any_hub.take_in()
+        any_hub.run("watch")
+        raised |= {
+            row["raised_at"]
+            for row in any_hub.storage.reports.account("shop-a")["alarms"]
+            if row["kind"] == "not_reconciled"
+        }
+    assert len(raised) == 1, "told once"

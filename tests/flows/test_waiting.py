@@ -7,6 +7,7 @@ import pytest
 
 from oms_sync.domain.listing import ListingState
 from oms_sync.flows.commands import listings as listing_acts
+from oms_sync.flows.looking import explained_until
 from oms_sync.sdk import ChannelDown
 from oms_sync.storage.reports.shapes import when
 
@@ -103,6 +104,36 @@ def test_a_first_count_goes_as_soon_as_its_look_is_explained(hub):
     assert took <= LAG + 5 + 8, "no later than the look that shows what is on sale now"
 
 
+@pytest.mark.proves("I-20", "I-24", "F17")
+@pytest.mark.parametrize("cap", [None, 10])
+def test_units_that_come_in_with_a_sale_or_from_above_a_cap_wait_as_well(any_hub, cap):
+    shop = open_late(any_hub)
+    if cap is None:
+        known = shop.buy(("TEE", 4))
+    else:
+        any_hub.receive("TEE", 4)
+        any_hub.profile("shop-a", cap=cap)
+        any_hub.settle()
+        known = shop.buy(("TEE", 4))
+    shop.faults.force("F17")
+    unseen = shop.buy(("TEE", 6))
+    any_hub.clock.advance(6)
+    for flow in ("ingest", "normalise", "reserve"):
+        any_hub.run(flow)
+    assert any_hub.filled(known) == (4, 0)
+    assert any_hub.find_order(unseen) is None
+    if cap is None:
+        any_hub.receive("TEE", 4)
+    shop.effects.clear()
+    any_hub.run("push_stock")
+    assert any_hub.listing().desired == 10
+    assert any_hub.writes() == [], "six of them are sold"
+    any_hub.clock.advance(2 * LAG)
+    any_hub.settle()
+    assert any_hub.filled(unseen) == (6, 0)
+    assert shop.quantities() == {"TEE": 4}
+
+
 def test_while_polls_fail_nothing_grows_and_everything_shrinks(hub):
     shop = open_late(hub, {"TEE": 10, "MUG": 10})
     hub.receive("TEE", 5)
@@ -142,6 +173,28 @@ def test_messages_that_come_in_after_the_pass_hold_nothing_up(any_hub):
         any_hub.hint("orders/updated", f'{{"id": "{number}"}}'.encode())
     any_hub.run("push_stock")
     assert any_hub.writes() == [("TEE", 15)]
+
+
+@pytest.mark.proves("I-20", "F17")
+def test_an_order_of_the_pass_that_another_brought_meanwhile_is_waited_for(any_hub):
+    shop = open_late(any_hub)
+    shop.buy(("TEE", 2))
+    any_hub.clock.advance(LAG + 20)
+    session, read = any_hub.sessions["shop-a"], any_hub.sessions["shop-a"].read_orders
+
+    def slow_read(feed, cursor, since):
+        page = read(feed, cursor, since)
+        any_hub.clock.advance(2)
+        for raw in page.orders:  # a queue shows the same, while the answer is under way
+            any_hub.add(raw.payload, "notification", channel_order_id=raw.channel_order_id)
+        any_hub.clock.advance(2)
+        return page
+
+    session.read_orders = slow_read
+    any_hub.run("ingest")
+    assert explained_until(any_hub.context("shop-a")) is None
+    any_hub.run("normalise")
+    assert explained_until(any_hub.context("shop-a")) is not None
 
 
 def test_orders_read_and_not_yet_booked_hold_a_growth_up_for_moments(any_hub):

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from oms_sync.sdk import ChannelDown, OutcomeUnknown
+from oms_sync.sdk import ChannelDown, OutcomeUnknown, PushOutcome, PushResult
 
 HOUR = 3600.0
 
@@ -119,6 +119,35 @@ def test_a_quantity_no_channel_takes_is_a_silence_until_one_is_taken(any_hub, er
     any_hub.clock.advance(300)
     any_hub.settle()
     assert "not_pushed" not in _watch(any_hub)
+
+
+class _Busy(_Deaf):
+    """A channel that puts every quantity off."""
+
+    def push_stock(self, batch):
+        return tuple(
+            PushResult(
+                channel_listing_id=one.channel_listing_id,
+                outcome=PushOutcome.POSTPONED,
+                applied_at=self._error,
+                reason="its turn comes later",
+            )
+            for one in batch.entries
+        )
+
+
+@pytest.mark.proves("O-07")
+def test_a_quantity_the_channel_puts_off_for_long_is_a_silence_too(any_hub):
+    _open(any_hub)
+    any_hub.sessions["shop-a"] = _Busy(any_hub.sessions["shop-a"], any_hub.clock.now())
+    any_hub.count("TEE", 5)
+    any_hub.run("push_stock")
+    assert any_hub.listing().retry_at is not None
+    for minutes in (20, 15):
+        any_hub.clock.advance(minutes * 60)
+        any_hub.take_in()
+        any_hub.run("push_stock")
+        assert ("not_pushed" in _watch(any_hub)) is (minutes == 15)
 
 
 @pytest.mark.proves("O-07")

@@ -8,7 +8,7 @@ from oms_sync.domain.values import Money
 from oms_sync.flows.commands.context import CommandRefused
 from oms_sync.flows.commands.orders import release
 from oms_sync.flows.commands.write_backs import Cancellation, Refund, cancel, refund
-from oms_sync.sdk import Rejected
+from oms_sync.sdk import OutcomeUnknown, Rejected
 from oms_sync.sdk.fake_session import FakeSession
 
 DAY = 86_400.0
@@ -142,6 +142,42 @@ def test_what_is_refused_the_second_time_may_have_happened_and_stays_held(any_hu
     assert state_of(any_hub, write)[0] == "sent"
     assert any_hub.holds(order) == ["cancelling"]
     assert silent(any_hub) == ["not_written_back"]
+
+
+class Lagging(FakeSession):
+    """Cancels at the first call, whose answer is lost, refuses the next; its reads lag behind."""
+
+    calls, shown = 0, None
+
+    def cancel_order(self, cancellation):
+        self.calls += 1
+        if self.calls > 1:
+            raise Rejected("the order is cancelled already")
+        self.shown = super().read_orders_by_id([cancellation.channel_order_id])
+        super().cancel_order(cancellation)
+        raise OutcomeUnknown("the answer was lost")
+
+    def read_orders_by_id(self, channel_order_ids):
+        return self.shown or super().read_orders_by_id(channel_order_ids)
+
+
+@pytest.mark.proves("I-30", "F02")
+def test_what_is_refused_after_a_lost_answer_may_have_happened_and_stays_held(any_hub, shop):
+    order = sold(any_hub, shop)
+    any_hub.sessions["shop-a"] = session = Lagging(shop, shop.request())
+    write = ask_cancel(any_hub, order)
+    for _ in range(6):
+        any_hub.run("write_back")
+        any_hub.clock.advance(100)
+    assert session.calls > 1
+    assert shop.order(order).state == "cancelled"
+    assert state_of(any_hub, write)[0] != "refused"
+    assert any_hub.holds(order) == ["cancelling"], "nothing of it may ship"
+    session.shown = None
+    any_hub.settle()
+    any_hub.clock.advance(600)
+    any_hub.settle()
+    assert state_of(any_hub, write) == ("confirmed", "")
 
 
 @pytest.mark.proves("I-30")

@@ -113,7 +113,9 @@ def test_a_hub_without_accounts_starts_serves_and_stops(make_hub, events):
     hub.start()
     assert _get(f"{hub.url}/livez") == (200, b'{"alive":true}')
     assert _get(f"{hub.url}/readyz")[0] == 200
-    assert b"oms_sync_flow_runs_total" in _get(f"{hub.url}/metrics")[1]
+    shown = _get(f"{hub.url}/metrics")[1]
+    assert b"oms_sync_flow_runs_total" in shown
+    assert b'oms_sync_gaps_total{account="manual"} 0.0' in shown, "counters begin at zero"
     assert _get(f"{hub.url}/webhooks/nobody")[0] == 405
     assert hub.stop()
     assert not _serves(hub)

@@ -168,7 +168,7 @@ def test_an_account_whose_every_flow_hangs_does_not_slow_another(make_dispatcher
 
 @pytest.mark.proves("I-25")
 def test_a_back_fill_and_a_sweep_leave_a_thread_for_the_push(make_dispatcher, flows):
-    accounts = [f"account-{number}" for number in range(40)]  # so many that each has two threads
+    accounts = [f"account-{number}" for number in range(40)]  # each has as few threads as can be
     dispatcher = make_dispatcher(*accounts)
     for flow in ("ingest", "reconcile"):
         flows.hold(flow, accounts[0])
@@ -176,6 +176,35 @@ def test_a_back_fill_and_a_sweep_leave_a_thread_for_the_push(make_dispatcher, fl
     assert flows.wait(lambda: flows.begun)
     dispatcher.wake("push_tracking", accounts[0])
     assert flows.wait(lambda: ("push_tracking", accounts[0]) in flows.begun)
+
+
+@pytest.mark.proves("I-25", "I-26")
+def test_a_long_list_of_listings_leaves_a_thread_for_the_orders_and_one_for_the_push(
+    make_dispatcher, flows
+):
+    accounts = [f"account-{number}" for number in range(40)]  # each has as few threads as can be
+    dispatcher = make_dispatcher(*accounts)
+    for flow in ("discover", "ingest", "push_stock"):
+        flows.hold(flow, accounts[0])
+        dispatcher.wake(flow, accounts[0])
+        assert flows.wait(lambda flow=flow: (flow, accounts[0]) in flows.under_way), flow
+
+
+@pytest.mark.proves("I-25")
+def test_a_list_of_listings_begins_once_there_is_room_for_the_orders_beside_it(
+    make_dispatcher, flows
+):
+    accounts = [f"account-{number}" for number in range(40)]
+    dispatcher = make_dispatcher(*accounts)
+    sweep = flows.hold("reconcile", accounts[0])
+    dispatcher.wake("reconcile", accounts[0])
+    assert flows.wait(lambda: flows.under_way)
+    dispatcher.wake("discover", accounts[0])
+    dispatcher.wake("ingest", accounts[0])
+    assert flows.wait(lambda: ("ingest", accounts[0]) in flows.begun)
+    assert ("discover", accounts[0]) not in flows.begun
+    sweep.set()
+    assert flows.wait(lambda: ("discover", accounts[0]) in flows.begun)
 
 
 PULLS = (Capability.PULL_NOTIFICATIONS,)

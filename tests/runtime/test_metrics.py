@@ -37,6 +37,22 @@ def test_a_histogram_sorts_observations_into_seconds(metrics):
     assert 'oms_sync_push_seconds_count{account="a",flow="push_stock"} 1.0' in lines
 
 
+@pytest.mark.proves("I-41", "O-07")
+def test_what_happens_once_is_seen_to_happen(metrics):
+    """Rules ask by how much a counter grew, and one that was not there before has not grown."""
+    rules = Path(oms_sync.__file__).parents[1] / "config" / "prometheus-alerts.example.yaml"
+    asked = set(re.findall(r"increase\((\w+)", rules.read_text()))
+    # flows and webhooks that fail do so again within minutes
+    asked -= {"oms_sync_flow_runs_total", "oms_sync_webhooks_total"}
+    assert "oms_sync_gaps_total" in asked
+    metrics.begin(["a", "b"])
+    shown = {line.split("{")[0] for line in _lines(metrics) if line.endswith("} 0.0")}
+    assert asked <= shown
+    for outcome in ("linked", "unlinked"):
+        line = f'oms_sync_listings_discovered_total{{account="b",outcome="{outcome}"}} 0.0'
+        assert line in _lines(metrics)
+
+
 def test_the_lag_of_orders_is_sorted_up_to_a_day(metrics):
     metrics.observe("order_lag_seconds", 1_801, account="a")
     lines = _lines(metrics)

@@ -242,6 +242,17 @@ def test_who_asks_is_found_by_the_account_and_the_id_alone(storage, build, clock
     assert buyer_subject(keys, "shop-a", "b-1") != buyer_subject(keys, "shop-b", "b-1")
 
 
+def test_an_older_request_read_later_does_not_take_back_the_newer_one(storage, build, clock):
+    early = clock.now() + timedelta(seconds=1)
+    clock.advance(3600)
+    order = finished(build, "c-1", buyer_id="b-1")
+    with storage.open_work() as work:
+        work.erasures.want("shop-a", "b-1", at=clock.now() + timedelta(seconds=1))
+        work.erasures.want("shop-a", "b-1", at=early)
+        due = work.erasures.lock_due("shop-a", before=clock.now() - timedelta(days=1), limit=10)
+    assert due == {order.order_id: "buyer"}
+
+
 def test_every_fact_is_either_stored_in_plain_or_named_personal():
     """A field added later has to be one of the two, or it would outlive its owner's wish."""
     names = set(OrderFacts.__dataclass_fields__)
@@ -262,19 +273,29 @@ def test_what_is_due_is_found_by_its_indexes(sqlite_url, keys, clock):
     try:
         plans = {
             statement: _plan(storage._database.engine, getattr(erasures, statement))
-            for statement in ("_OLD", "_WANTED", "_EXPIRED", "_ABOUT", "_LATE", "_NEEDLESS")
+            for statement in (
+                "_OLD",
+                "_WANTED",
+                "_EXPIRED",
+                "_ABOUT",
+                "_LATE",
+                "_NEEDLESS",
+                "_STANDING",
+            )
         }
     finally:
         storage.close()
     for statement, index in {
         "_OLD": "ix_orders_to_erase (account=? AND updated_at<?)",
-        "_WANTED": "ix_subjects_erase_wanted (account=?)",
+        "_WANTED": "ix_subjects_erase_wanted (account=? AND erase_wanted_at>?)",
         "_EXPIRED": "ix_inbox_messages_old_bytes (account=? AND received_at<?)",
         "_ABOUT": "ix_inbox_messages_order (account=? AND channel_order_id=?)",
         "_LATE": "ix_inbox_messages_state_received_at (state=? AND received_at<?)",
-        "_NEEDLESS": "ix_orders_subject_id (subject_id=?)",
+        "_STANDING": "sqlite_autoindex_orders_1 (order_id=?)",
     }.items():
         assert index in plans[statement], (statement, plans[statement])
+    assert "ix_subjects_account_subject_id (account=?)" in plans["_NEEDLESS"]
+    assert "ix_orders_subject_id (subject_id=?)" in plans["_NEEDLESS"]
 
 
 def _plan(engine, statement):

@@ -21,6 +21,8 @@ from oms_sync.domain.taken import take
 from oms_sync.domain.values import Sku
 from oms_sync.flows.records import AccountRecord, FeedPosition, PushRecord, StoredBatch
 from oms_sync.sdk import OrderFeed, StockBatch, StockPush
+from oms_sync.storage import listings as listing_statements
+from oms_sync.storage.columns import to_micros
 
 
 def save(storage, *listings):
@@ -34,7 +36,7 @@ def ids(listings):
 
 
 def test_a_listing_comes_back_exactly_as_it_was_stored(storage, build, clock):
-    plain = build.listed("l1", buffer=2, cap=9, sku=None)
+    plain = build.listed("l1", buffer=2, cap=9, sku=None, taken=5, taken_since=3)
     flying = claim(build.listed("l2", desired=7), push_id="p", at=clock.now(), is_comparing=True)
     looked = look(build.listed("l3"), 4, read_at=clock.now(), at=clock.now())
     refused = refuse(
@@ -308,3 +310,36 @@ def test_what_rests_comes_back_as_stored_and_is_found_when_its_time_has_come(sto
         assert work.listings.next_retry_at("shop-b") is None
         assert ids(work.listings.lock_retried("shop-a", until=now, limit=9)) == ["l2"]
         assert ids(work.listings.lock_wanting_push("shop-a", 9, may_cut=True)) == ["l3"]
+
+
+PUSH_QUESTIONS = {
+    "_WANTING_IDS": "ix_listings_wanting_push",
+    "_EXPLAINED_IDS": "ix_listings_rising",
+    "_RETRIED_IDS": "ix_listings_retried",
+    "_NEXT_RISE_AT": "ix_listings_rising",
+    "_NEXT_RETRY_AT": "ix_listings_retried",
+}
+
+
+@pytest.mark.proves("I-33")
+def test_what_is_asked_at_every_push_is_answered_from_small_indexes(storage, tamper, clock):
+    tamper(
+        "INSERT INTO listings (listing_id, account, channel_listing_id, channel_sku, generation,"
+        " ready, taken, taken_since, stale_count, is_stale, push_delta, rise_at, retry_at)"
+        " WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 6000)"
+        " SELECT 'l-' || i, 'shop-a', 'c-' || i, 'MUG', 0, 0, 0, 0, 0, 1 = 0,"
+        " CASE WHEN i % 300 = 0 THEN 1 END, CASE WHEN i % 300 = 1 THEN 1 END,"
+        " CASE WHEN i % 300 = 2 THEN 1 END FROM n"
+    )
+    database = storage._database
+    if database.is_postgres:  # which does so by itself
+        tamper("ANALYZE listings")
+    known = {"account": "shop-a", "limit": 25, "until": to_micros(clock.now()), "may_cut": True}
+    for name, index in PUSH_QUESTIONS.items():
+        compiled = getattr(listing_statements, name).compile(dialect=database.engine.dialect)
+        asked = {**compiled.params, **{key: known[key] for key in known if key in compiled.params}}
+        given = asked if database.is_postgres else tuple(asked[one] for one in compiled.positiontup)
+        explain = "EXPLAIN" if database.is_postgres else "EXPLAIN QUERY PLAN"
+        with database.read() as transaction:
+            plan = transaction.connection.exec_driver_sql(f"{explain} {compiled}", given).all()
+        assert any(index in str(step[-1]) for step in plan), f"{name}: {plan}"

@@ -15,6 +15,7 @@ MARKETPLACE_NAME: Final = "Amazon.com"
 MARKETPLACES: Final = {
     MARKETPLACE_ID: (MARKETPLACE_NAME, "US", "USD"),
     "A2EUQ1WTGCTBG2": ("Amazon.ca", "CA", "CAD"),
+    "A1AM78C64UM0Y8": ("Amazon.com.mx", "MX", "MXN"),
 }
 CURRENCY: Final = "USD"
 REGION: Final = "na"

@@ -52,7 +52,9 @@ class CatalogueViews:
         created = stamp(self._store.created_at)
         own = {"name": place.name, "createdAt": created, "updatedAt": created}
         service = {"isFulfillmentService": place.id in self.merchant.services}
-        return base("Location", place.id) | own | service
+        return (
+            base("Location", place.id) | own | service | self.merchant.dressed("Location", place.id)
+        )
 
     def product(self, variant: Variant) -> dict[str, Any]:
         own = {"title": variant.title, "handle": f"article-{variant.product_id}"}

@@ -4,6 +4,7 @@ import difflib
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from oms_sync.domain.errors import InvalidValue
 from oms_sync.domain.values import Sku, parse_sku
@@ -75,10 +76,12 @@ def discover(
     offered: Sequence[ChannelListing],
     *,
     creates_skus: bool = False,
+    begun_at: datetime | None = None,
 ) -> Discovered:
     """Store what the account offers; link unambiguous exact SKU matches, name the rest.
 
-    With `creates_skus`, a channel SKU nobody knows yet becomes a new, uncounted SKU.
+    With `creates_skus`, a channel SKU nobody knows yet becomes a new, uncounted SKU. `begun_at` is
+    when the list was begun, just now without it: who asks for one later is not answered by it.
     """
     context.profile(account)
     with context.open_work() as work:
@@ -101,7 +104,7 @@ def discover(
                 unmatched.append(Unmatched(listing=one, reason=reason, suggestions=suggestions))
         link_all(context, work, links)
         pools.record(work, account, _held(offered), at=context.clock.now())
-        _note_discovery(context, work, account)
+        _note_discovery(work, account, begun_at or context.clock.now())
         work.commit()
     linked = tuple(one for one in links if one.sku is not None)
     return Discovered(
@@ -113,11 +116,10 @@ def discover(
     )
 
 
-def _note_discovery(context: CommandContext, work: UnitOfWork, account: str) -> None:
-    """It was done just now, as if by the hub itself."""
-    now = context.clock.now()
-    work.upkeep.begin_discovery(account, at=now)
-    work.upkeep.end_discovery(account, begun_at=now)
+def _note_discovery(work: UnitOfWork, account: str, begun_at: datetime) -> None:
+    """It was done as if by the hub itself."""
+    work.upkeep.begin_discovery(account, at=begun_at)
+    work.upkeep.end_discovery(account, begun_at=begun_at)
 
 
 def discover_new(
@@ -125,7 +127,8 @@ def discover_new(
 ) -> Discovered:
     """Store listings never stored here before; link unambiguous exact SKU matches among them.
 
-    Of a SKU that people left another listing of without is linked nothing by itself.
+    Of a SKU whose other listing people left unlinked, or linked to another SKU, is linked nothing
+    by itself.
     """
     context.profile(account)
     with context.open_work() as work:
@@ -134,7 +137,7 @@ def discover_new(
         if not fresh:
             return Discovered(found=len(offered), linked=(), kept=len(stored), unmatched=())
         catalogue = _catalogue(work)
-        left = _left_unlinked(work, account, fresh)
+        left = _left_to_people(work, account, fresh)
     # What the channel has refused lately may be listed still, and go by another id already.
     refused = {name for name, one in stored.items() if one.is_refused}
     alive = [one for one in offered if one.channel_listing_id not in refused]
@@ -144,33 +147,44 @@ def discover_new(
     for one in fresh:
         sku, reason = matcher.match(one)
         if sku is not None and one.channel_sku in left:
-            sku, reason = None, f"listing {left[one.channel_sku]} with this SKU is not linked"
+            sku, reason = None, left[one.channel_sku]
         if sku is None:
             unmatched.append(Unmatched(listing=one, reason=reason))
         else:
             linked.append(_link_of(account, one, sku))
     links = [*linked, *(_link_of(account, one.listing, None) for one in unmatched)]
     reasons = {one.listing.channel_listing_id: one.reason for one in unmatched}
-    held = _held(fresh)
+    held, done = _held(fresh), set[str]()
     for begin in range(0, len(links), LINKS_PER_WORK):
         with context.open_work() as work:
-            link_all(context, work, links[begin : begin + LINKS_PER_WORK], reasons=reasons)
+            some = links[begin : begin + LINKS_PER_WORK]
+            # What a person has linked in the meantime is his.
+            taken = work.listings.by_channel_ids(account, [one.channel_listing_id for one in some])
+            mine = [one for one in some if one.channel_listing_id not in taken]
+            link_all(context, work, mine, reasons=reasons)
             pools.record(work, account, held, at=context.clock.now())
             work.commit()
+        done |= {one.channel_listing_id for one in mine}
     return Discovered(
-        found=len(offered), linked=tuple(linked), kept=len(stored), unmatched=tuple(unmatched)
+        found=len(offered),
+        linked=tuple(one for one in linked if one.channel_listing_id in done),
+        kept=len(offered) - len(done),
+        unmatched=tuple(one for one in unmatched if one.listing.channel_listing_id in done),
     )
 
 
-def _left_unlinked(
+def _left_to_people(
     work: UnitOfWork, account: str, fresh: Iterable[ChannelListing]
 ) -> dict[str, str]:
-    """Of these listings' SKUs, those with a listing that has none of ours: its id, by SKU."""
+    """Of these listings' SKUs, those that people left a listing of without, or said is another."""
     names = sorted({one.channel_sku for one in fresh if one.channel_sku})
-    known = work.listings.by_channel_skus(account, names)
-    return {
-        name: one.channel_listing_id for name, ones in known.items() for one in ones if not one.sku
-    }
+    left = {}
+    for name, ones in work.listings.by_channel_skus(account, names).items():
+        for one in ones:
+            what = f"linked to {one.sku}" if one.sku else "not linked"
+            if one.sku != name.strip():
+                left[name] = f"listing {one.channel_listing_id} with this SKU is {what}"
+    return left
 
 
 def _link_of(account: str, one: ChannelListing, sku: Sku | None) -> Link:
@@ -202,7 +216,8 @@ class _Matcher:
         self._offers: dict[str, int] = {}
         self._folded: dict[str, list[Sku]] = {}
         for one in offered:
-            self._offers[one.channel_sku] = self._offers.get(one.channel_sku, 0) + 1
+            name = one.channel_sku.strip()  # as ours are read
+            self._offers[name] = self._offers.get(name, 0) + 1
         for sku in catalogue:
             self._folded.setdefault(_fold(sku), []).append(sku)
 
@@ -214,8 +229,8 @@ class _Matcher:
             sku = parse_sku(one.channel_sku)
         except InvalidValue:
             return None, "it has no SKU at the channel"
-        if self._offers[one.channel_sku] > 1:
-            return None, f"{self._offers[one.channel_sku]} listings carry this SKU"
+        if (offers := self._offers[sku]) > 1:
+            return None, f"{offers} listings carry this SKU"
         if sku in self._known or self._creates:
             return sku, ""
         return None, "nobody here knows this SKU"

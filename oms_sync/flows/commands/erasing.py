@@ -34,6 +34,10 @@ def erase(context: CommandContext, named: Mapping[str, str], *, reason: str) -> 
     with context.open_work() as work:
         asked = _asked(work, named)
         found = work.erasures.lock(asked)
+        moved = [name for key, name in asked.items() if key not in found]
+        if moved:
+            joined = ", ".join(sorted(moved))
+            raise CommandRefused(f"{joined} became part of another order this moment; try again")
         refused = [f"{asked[key]}: {why}" for key, one in found.items() for why in obstacles(one)]
         if refused:
             raise CommandRefused("\n".join(sorted(refused)))

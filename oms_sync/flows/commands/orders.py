@@ -82,10 +82,8 @@ def release(context: CommandContext, order_id: str, *, reason: str = "") -> Rele
             is_told = tell_channel(context, work, order, kind=WriteKind.DECLINE)
             event = _DECLINED
         else:
-            raise CommandRefused(
-                "; ".join(_remedy(one) for one in order.holds)
-                or f"the order is not held, it is {order.state}"
-            )
+            held = "" if order.state in _OVER else "; ".join(map(_remedy, order.holds))
+            raise CommandRefused(held or f"the order is not held, it is {order.state}")
         work.orders.save([changed])
         work.timeline.add([_event(context, event, order, reason=reason)])
         work.wake("reserve", order.known.ref.account)
@@ -158,9 +156,13 @@ def _is_request(hold: Hold) -> bool:
 
 
 def _may_decline(order: StoredOrder) -> bool:
-    """True while a buyer's request stands that nobody is granting at this moment."""
-    is_being_cancelled = any(one.code == CANCELLING for one in order.holds)
-    return any(map(_is_request, order.holds)) and not is_being_cancelled
+    """True while a buyer's request stands that nobody is granting or has granted.
+
+    Of an order that has shipped, too: the buyer still waits for an answer.
+    """
+    is_granted = order.state is OrderState.CANCELLED
+    is_granted = is_granted or any(one.code == CANCELLING for one in order.holds)
+    return any(map(_is_request, order.holds)) and not is_granted
 
 
 def _remedy(hold: Hold) -> str:

@@ -101,9 +101,11 @@ subjects = Table(
     Column("data_key", LargeBinary, nullable=False),
     #: the buyer asked to be forgotten then
     Column("erase_wanted_at", Instant),
+    Index("ix_subjects_account_subject_id", "account", "subject_id"),
     Index(
         "ix_subjects_erase_wanted",
         "account",
+        "erase_wanted_at",
         sqlite_where=_ERASE_WANTED,
         postgresql_where=_ERASE_WANTED,
     ),

@@ -41,6 +41,8 @@ listings = Table(
     Column("basis_at", Instant),
     Column("basis_since", Instant),
     Column("taken", BigInteger, nullable=False),
+    #: how many of those desired was not computed anew for
+    Column("taken_since", BigInteger, nullable=False),
     Column("flight_push_id", Text),
     Column("flight_quantity", BigInteger),
     Column("flight_compare", BigInteger),
@@ -81,8 +83,20 @@ listings = Table(
         postgresql_where=_WANTS_PUSH,
     ),
     Index("ix_listings_looked", "account", sqlite_where=_LOOKED, postgresql_where=_LOOKED),
-    Index("ix_listings_rising", "account", sqlite_where=_RISING, postgresql_where=_RISING),
-    Index("ix_listings_retried", "account", sqlite_where=_RETRIED, postgresql_where=_RETRIED),
+    Index(
+        "ix_listings_rising",
+        "account",
+        "rise_at",
+        sqlite_where=_RISING,
+        postgresql_where=_RISING,
+    ),
+    Index(
+        "ix_listings_retried",
+        "account",
+        "retry_at",
+        sqlite_where=_RETRIED,
+        postgresql_where=_RETRIED,
+    ),
     Index("ix_listings_in_flight", "account", sqlite_where=_IN_FLIGHT, postgresql_where=_IN_FLIGHT),
 )
 

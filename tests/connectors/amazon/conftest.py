@@ -16,11 +16,13 @@ import pytest
 from connectors.amazon import CONNECTOR
 from connectors.amazon.client import Client
 from connectors.amazon.sandbox.driver import Seller, start_seller
+from connectors.amazon.sandbox.order_views import SOLD_IN
 from connectors.amazon.session import AmazonSession
 from connectors.amazon.settings import AmazonSettings
 from oms_sync.cli.workbench import workbench
 from oms_sync.runtime.mapping_files import load_tables
 from oms_sync.sdk import OpenRequest, OrderFeed
+from oms_sync.sdk.sandbox import Purchase
 from oms_sync.sdk.testing import FakeClock, MemoryTokens, OpenGate, SeededIds
 
 HERE = Path(__file__).parent
@@ -273,3 +275,33 @@ def reading(open_session, clock):
 
     read.session = session
     return read
+
+
+@pytest.fixture
+def place(seller):
+    """Places an order in a marketplace."""
+
+    def act(marketplace_id="ATVPDKIKX0DER", **more):
+        order_id = seller.sandbox.sales.place(Purchase(lines=((seller.sku(), 1),), **more))
+        order = seller.order(order_id)
+        order.tags += (f"{SOLD_IN}{marketplace_id}",)
+        seller.sandbox.store.changed(order)
+        return order_id
+
+    return act
+
+
+@pytest.fixture
+def reads(seller):
+    """A whole pass: the ids it showed, and where the next one begins."""
+
+    def act(session, feed=OrderFeed.CHANGES, cursor=None, hours=1):
+        found = []
+        while True:
+            page = session.read_orders(feed, cursor, seller.now() - timedelta(hours=hours))
+            found += [raw.channel_order_id for raw in page.orders]
+            cursor = page.cursor
+            if page.is_last:
+                return set(found), cursor
+
+    return act

@@ -209,6 +209,18 @@ def test_the_token_of_another_seller_needs_an_operator(status, amazon, open_sess
         open_session().check()
 
 
+def test_a_marketplace_that_refuses_listings_accuses_no_seller(amazon, open_session):
+    amazon.on(
+        "getMarketplaceParticipations",
+        {"payload": [*_sells(US)["payload"], *_sells(CANADA)["payload"]]},
+    )
+    amazon.on("searchListingsItems", 403, 403, {"numberOfResults": 0, "items": []})
+    told = open_session(marketplace_ids=(US, CANADA)).check()
+    assert told.channel_account_id == "A1EXAMPLESELLER"
+    places = [asked.query["marketplaceIds"] for asked in amazon.of("searchListingsItems")]
+    assert places[-1] == CANADA
+
+
 def test_the_sandbox_knows_one_seller_alone(seller):
     seller.settings = seller.settings.model_copy(update={"seller_id": "A1SOMEBODYELSE"})
     with pytest.raises(FixAccount, match="listings of seller A1SOMEBODYELSE"):

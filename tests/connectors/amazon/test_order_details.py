@@ -1,6 +1,7 @@
 """Who an order goes to: read in full once, within the call budget, and only where we ship."""
 
 import json
+from datetime import UTC, datetime
 
 import httpx
 import pytest
@@ -149,6 +150,39 @@ def test_one_order_whose_details_are_broken_keeps_no_other_waiting(amazon, readi
     assert "waiting" not in _place(page)
 
 
+def _with_gift(order):
+    order["orderItems"][0]["fulfillment"]["packing"] = {"giftOption": {"giftMessage": "Hello"}}
+    return order
+
+
+SEEN_AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
+PORCH = {"deliveryPreference": {"dropOffLocation": "Porch"}}
+
+
+@pytest.mark.parametrize(
+    ("status", "is_granted", "note"),
+    [
+        ("UNSHIPPED", True, "Porch\nHello"),
+        ("UNSHIPPED", False, "Hello"),
+        ("SHIPPED", True, None),
+        ("SHIPPED", False, None),
+    ],
+)
+def test_all_of_a_note_that_is_shown_is_kept_and_half_of_it_replaces_nothing(
+    status, is_granted, note, amazon, reading, shown_order
+):
+    def answer(asked):
+        is_asked = "RECIPIENT" in asked.query["includedData"]
+        if is_asked and not is_granted:
+            return _refusal(403, "Unauthorized")
+        order = _with_gift(shown_order(1, status=status))
+        return {"order": {**order, "recipient": PORCH} if is_asked else order}
+
+    amazon.on("getOrder", answer)
+    (raw,) = reading.session.read_orders_by_id(["111-0000000-0000001"])
+    assert reading.session.parse_order(raw.payload, SEEN_AT).facts.buyer_note == note
+
+
 @pytest.mark.proves("F30")
 def test_a_missing_role_costs_parts_of_an_order_and_not_the_order(amazon, reading, shown_order):
     def answer(asked):
@@ -157,7 +191,12 @@ def test_a_missing_role_costs_parts_of_an_order_and_not_the_order(amazon, readin
 
     amazon.on("getOrder", answer)
     (raw,) = reading.session.read_orders_by_id(["111-0000000-0000001"])
-    assert json.loads(raw.payload)["included"] == ["FULFILLMENT", "CANCELLATION", "PROCEEDS"]
+    assert json.loads(raw.payload)["included"] == [
+        "FULFILLMENT",
+        "CANCELLATION",
+        "PROCEEDS",
+        "NOTE",
+    ]
     asked = amazon.counts["getOrder"]
     reading.session.read_orders_by_id(["111-0000000-0000001"])
     assert amazon.counts["getOrder"] == asked + 1, "what is withheld is remembered"

@@ -6,18 +6,18 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from connectors.shopify import feeds
-from connectors.shopify.orders import More
+from connectors.shopify.nested import More
 from oms_sync.sdk import OrderFeed, OutgoingPackage, OutgoingShipment, Priority
 from oms_sync.sdk.sandbox import Purchase
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
-HOUR, MINUTE = timedelta(hours=1), 60
+HOUR, MINUTE, PAGES_MAX = timedelta(hours=1), 60, 50
 
 
-def _read(session, feed, since, cursor=None, pages_max=50):
+def _read(session, feed, since, cursor=None):
     """Every order of a pass as it was seen, and the cursor after it."""
     found = []
-    for _ in range(pages_max):
+    for _ in range(PAGES_MAX):
         page = session.read_orders(feed, cursor, since)
         found += page.orders
         cursor = page.cursor
@@ -162,9 +162,12 @@ def test_a_sweep_finds_a_hold_the_polls_missed_and_reads_no_order_twice(shop):
     shop.sandbox.sales.hold(order_id, release=False)
     shop.advance(MINUTE)
     pages, cursor, since = [], None, shop.now() - 48 * HOUR
-    while not pages or not pages[-1].is_last:
+    for _ in range(PAGES_MAX):
         pages.append(session.read_orders(OrderFeed.SWEEP, cursor, since))
         cursor = pages[-1].cursor
+        if pages[-1].is_last:
+            break
+    assert pages[-1].is_last
     read = [raw.channel_order_id for page in pages for raw in page.orders]
     assert sorted(read) == sorted([order_id, recent])
 
@@ -198,10 +201,13 @@ def test_a_return_is_known_only_when_its_page_was_stored(shop):
     shop.sandbox.merchant.take_back(order_id, shop.sku(), 1, {"RESTOCKED": 1})
     since = shop.now() - 48 * HOUR
     cursor, read = None, []
-    while not read:
+    for _ in range(PAGES_MAX):
         page = session.read_orders(OrderFeed.SWEEP, cursor, since)
         read = [raw.channel_order_id for raw in page.orders]
         cursor = page.cursor
+        if read:
+            break
+    assert read == [order_id]
     # The hub fell before it stored the page, and begins the sweep again.
     assert list(_read(session, OrderFeed.SWEEP, since)[0]) == [order_id]
 
@@ -267,6 +273,7 @@ def test_units_at_a_fulfilment_service_are_never_ours_whether_shown_or_not(
         ids = shop.settings.location_ids if is_configured else {}
         settings = shop.settings.model_copy(update={"location_ids": ids})
         session = shop.opened(shop.request(settings=settings))
+        shop.advance(MINUTE)
         sight = _sight(session, placed)
         assert [(one.quantity_ordered, one.quantity_elsewhere) for one in sight.lines] == [
             (2, 0),
@@ -343,6 +350,7 @@ def test_what_a_buyer_wrote_comes_with_the_order(shop):
 
 def test_the_memory_of_what_is_stored_is_bounded(monkeypatch):
     monkeypatch.setattr(feeds, "STORED_MAX", 3)
+    monkeypatch.setattr(feeds, "RETURNED_MAX", 3)
     stored, statuses = feeds.StoredOrders(), feeds.ReturnStatuses()
     for turn in range(10):
         stored.prove(str(turn))

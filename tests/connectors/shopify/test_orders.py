@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from connectors.shopify import feeds, orders
+from connectors.shopify import feeds, nested
 from oms_sync.sdk import (
     AuthFailed,
     ChannelDown,
@@ -162,7 +162,7 @@ def test_nested_lists_are_read_to_their_end(running_shop):
 
 @pytest.mark.proves("I-06")
 def test_an_order_that_cannot_be_read_to_its_end_says_so(running_shop, monkeypatch):
-    monkeypatch.setattr(orders, "MORE_PAGES_MAX", 0)
+    monkeypatch.setattr(nested, "MORE_PAGES_MAX", 0)
     with running_shop(skus=30) as shop:
         skus = [sku for _, sku in shop.sandbox.sales.listings()]
         order_id = shop.sandbox.sales.place(Purchase(lines=tuple((sku, 1) for sku in skus)))

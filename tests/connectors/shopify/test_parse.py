@@ -1,5 +1,6 @@
 """Orders as the shop answers them become sights: units, state, money, people."""
 
+import copy
 import json
 import os
 import time
@@ -111,7 +112,9 @@ def test_an_order_that_asks_for_no_work_is_not_held_for_want_of_it(change, parse
         order["fulfillmentOrders"]["nodes"] = []
         change(order)
 
-    assert parsed("paid", change=unroute).facts.channel_holds == ()
+    sight = parsed("paid", change=unroute)
+    assert sight.facts.channel_holds == ()
+    assert sight.lines[0].quantity_elsewhere == 0
 
 
 @pytest.mark.proves("I-06")
@@ -122,6 +125,46 @@ def test_units_no_work_shows_are_elsewhere_only_where_the_order_was_read_whole(p
     whole = parsed("paid", change=hide).lines[0]
     assert whole.quantity_elsewhere == whole.quantity_ordered
     assert parsed("paid", change=hide, is_complete=False).lines[0].quantity_elsewhere == 0
+
+
+HERE, THERE = "gid://shopify/Location/71", "gid://shopify/Location/999"
+
+
+def _two_lines(order, here, there):
+    """Two lines of one unit each; the work of each at the given place, or not shown (None)."""
+    (line, *_), (work, *_) = order["lineItems"]["nodes"], order["fulfillmentOrders"]["nodes"]
+    lines, works = [], []
+    for number, place in ((1, here), (2, there)):
+        gid = f"gid://shopify/LineItem/{number}"
+        units = {"quantity": 1, "currentQuantity": 1, "unfulfilledQuantity": 1}
+        lines.append({**copy.deepcopy(line), **units, "id": gid})
+        if place is not None:
+            one = copy.deepcopy(work)
+            one |= {"assignedLocation": {"location": {"id": place}}, "status": "OPEN"}
+            (work_line, *_) = one["lineItems"]["nodes"]
+            work_line |= {"lineItem": {"id": gid}, "totalQuantity": 1, "remainingQuantity": 1}
+            one["lineItems"]["nodes"] = [work_line]
+            works.append(one)
+    order["lineItems"]["nodes"], order["fulfillmentOrders"]["nodes"] = lines, works
+
+
+@pytest.mark.parametrize(
+    ("here", "there", "elsewhere", "holds"),
+    [
+        (HERE, HERE, [0, 0], ()),
+        (HERE, THERE, [0, 1], ()),
+        (HERE, None, [0, 1], ()),  # a service's work, which no scope of ours shows
+        (THERE, THERE, [1, 1], ()),
+        # Where nothing of ours shows, ours may be what is hidden: nothing is let go.
+        (THERE, None, [1, None], ("not_routed",)),
+        (None, None, [None, None], ("not_routed",)),
+    ],
+)
+@pytest.mark.proves("I-06")
+def test_units_count_as_elsewhere_only_where_that_is_sure(here, there, elsewhere, holds, parsed):
+    sight = parsed("paid", change=lambda order: _two_lines(order, here, there))
+    assert [line.quantity_elsewhere for line in sight.lines] == elsewhere
+    assert sight.facts.channel_holds == holds
 
 
 def test_without_location_ids_the_places_the_reader_found_are_ours(parsed):

@@ -53,6 +53,23 @@ def test_what_every_location_of_ours_shows_is_the_quantity(two):
     assert listed[one].quantity == whole
 
 
+@pytest.mark.proves("I-18")
+def test_a_sale_between_the_reads_of_two_locations_never_shows_too_much(two, monkeypatch):
+    shop, session, one = two
+    whole, store, run = shop.quantity(one), shop.sandbox.store, session._client.run
+    sold = []
+
+    def sells(name, variables, **more):
+        answer = run(name, variables, **more)
+        if not sold:
+            sold.append(store.move(store.variant_of(shop.sku()), store.places[1], -1))
+        return answer
+
+    monkeypatch.setattr(session._client, "run", sells)
+    # It says how it was at the first of the two reads: less than that is looked at again.
+    assert session.read_stock([one]).quantities == {one: whole - 1}
+
+
 @pytest.mark.proves("I-18", "I-21")
 def test_the_first_location_takes_the_change_and_the_shop_sells_no_unit_besides(two):
     shop, session, one = two

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from connectors.shopify.parse import parse_order
+from connectors.shopify.settings import ShopifySettings
 from connectors.shopify.webhook import COMPLIANCE, WEBHOOK
 from oms_sync.sdk import BadPayload, Hint, HintKind
 
@@ -158,7 +159,7 @@ def test_a_request_about_personal_data_is_taken_in_signed_and_changes_nothing(to
 def test_a_buyer_who_asks_to_be_forgotten_is_named_as_their_orders_name_them(recordings, tables):
     payload = (recordings / "order-paid.json").read_bytes()
     buyer = parse_order(payload, SEEN_AT, tables=tables, locations=frozenset()).facts.buyer
-    asked = {"customer": {"id": 8001, "email": "ada@shop.example"}, "orders_to_redact": [5001]}
+    asked = _redact(customer={"id": 8001, "email": "ada@shop.example"})
     hint = _hint("customers/redact", asked)
     assert hint == Hint(kind=HintKind.ERASURE, object_id=buyer.channel_buyer_id)
 
@@ -166,7 +167,40 @@ def test_a_buyer_who_asks_to_be_forgotten_is_named_as_their_orders_name_them(rec
 @pytest.mark.parametrize("asked", [{}, {"customer": None}, {"customer": {"email": "a@b.example"}}])
 def test_a_request_to_forget_nobody_is_bad_payload(asked):
     with pytest.raises(BadPayload):
-        _hint("customers/redact", asked)
+        _hint("customers/redact", _redact(**asked))
+
+
+def _redact(**fields):
+    return {"shop_id": 1, "shop_domain": "a.myshopify.com", "orders_to_redact": [5001], **fields}
+
+
+@pytest.mark.parametrize("missing", ["shop_domain", "orders_to_redact"])
+def test_another_body_of_the_shop_under_this_topic_forgets_nobody(missing):
+    # Topics are not signed: an order's body names a customer, too.
+    body = _redact(customer={"id": 8001})
+    del body[missing]
+    with pytest.raises(BadPayload, match="no request to forget"):
+        _hint("customers/redact", body)
+
+
+@pytest.mark.parametrize(
+    ("domain", "is_taken"),
+    [("demo.myshopify.com", True), ("DEMO.myshopify.com", True), ("other.myshopify.com", False)],
+)
+def test_a_buyer_of_another_shop_of_the_same_app_is_not_ours_to_forget(domain, is_taken, sign):
+    settings = ShopifySettings(shop="demo", access_token="t", webhook_secret="hush")
+    for topic, wanted in (("customers/redact", is_taken), ("orders/create", True)):
+        body = json.dumps(_redact(customer={"id": 8001}, shop_domain=domain)).encode()
+        assert WEBHOOK.verify(settings, sign("hush", body, topic), body) is wanted
+
+
+@pytest.mark.parametrize("body", [b"no json", b"[]", b"{}"])
+def test_a_genuine_request_to_forget_that_cannot_be_read_is_for_people(body, sign):
+    settings = ShopifySettings(shop="demo", access_token="t", webhook_secret="hush")
+    headers = sign("hush", body, "customers/redact")
+    assert WEBHOOK.verify(settings, headers, body) is True
+    with pytest.raises(BadPayload):
+        WEBHOOK.read_hint(headers, body)
 
 
 @given(st.binary(max_size=200), st.sampled_from(["orders/create", "inventory_levels/update"]))

@@ -265,6 +265,7 @@ def upgrade() -> None:
         sa.Column("basis_at", sa.BigInteger(), nullable=True),
         sa.Column("basis_since", sa.BigInteger(), nullable=True),
         sa.Column("taken", sa.BigInteger(), nullable=False),
+        sa.Column("taken_since", sa.BigInteger(), nullable=False),
         sa.Column("flight_push_id", sa.Text(), nullable=True),
         sa.Column("flight_quantity", sa.BigInteger(), nullable=True),
         sa.Column("flight_compare", sa.BigInteger(), nullable=True),
@@ -317,7 +318,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_listings_retried",
         "listings",
-        ["account"],
+        ["account", "retry_at"],
         unique=False,
         sqlite_where=sa.text("retry_at IS NOT NULL"),
         postgresql_where=sa.text("retry_at IS NOT NULL"),
@@ -325,7 +326,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_listings_rising",
         "listings",
-        ["account"],
+        ["account", "rise_at"],
         unique=False,
         sqlite_where=sa.text("rise_at IS NOT NULL"),
         postgresql_where=sa.text("rise_at IS NOT NULL"),
@@ -534,9 +535,12 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("subject_id", name=op.f("pk_subjects")),
     )
     op.create_index(
+        "ix_subjects_account_subject_id", "subjects", ["account", "subject_id"], unique=False
+    )
+    op.create_index(
         "ix_subjects_erase_wanted",
         "subjects",
-        ["account"],
+        ["account", "erase_wanted_at"],
         unique=False,
         sqlite_where=sa.text("erase_wanted_at IS NOT NULL"),
         postgresql_where=sa.text("erase_wanted_at IS NOT NULL"),
