@@ -1,5 +1,6 @@
 # Two commands a person needs: make demo, make test. Both prepare .venv when it is absent.
-# PYTHON=… chooses the interpreter (3.11 or newer); TEST_ARGS=… is handed to pytest.
+# PYTHON=… chooses the interpreter (3.11 or newer); TEST_ARGS=… is handed to pytest, TEST_WORKERS=…
+# how many tests run at once.
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
@@ -9,6 +10,8 @@ STAMP := $(VENV)/.oms-sync-installed
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 UV ?= uv
+# one more than there are processors: many tests wait for processes and answers, not for a processor
+TEST_WORKERS ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)')
 SOAK_SECONDS ?= 1800
 SOAK_SEED ?= 1
 CODE := oms_sync connectors mappings tests
@@ -46,10 +49,10 @@ demo: $(STAMP)
 
 # PostgreSQL is part of the suite: initdb from the machine or, without one, from a test wheel.
 test: $(STAMP)
-	$(BIN)/python -m pytest -n auto --dist worksteal $(TEST_ARGS)
+	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist worksteal $(TEST_ARGS)
 
 coverage: $(STAMP)
-	$(BIN)/python -m pytest -n auto --dist worksteal --cov --cov-report=term $(TEST_ARGS)
+	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist worksteal --cov --cov-report=term $(TEST_ARGS)
 
 check: $(STAMP)
 	$(BIN)/ruff format --check $(CODE)

@@ -25,7 +25,8 @@ from oms_sync.sdk.testing import FakeClock, SeededChance
 PUBLIC = """
 API_VERSION AccountCheck Address AnswerChallenge AuthFailed BadPayload Bug Call CallLog
 CancelOrders Capability ChallengeAnswer ChannelDown ChannelError ChannelListing ChannelRefund
-ChannelShipment CheckAccount Clock Connector Consent CorrectTracking DiscoverListings ESSENTIALS
+ChannelShipment CheckAccount Clock Connector Consent CorrectTracking DeclineCancellations
+DiscoverListings ESSENTIALS
 FixAccount FixData FollowWrites Hint HintKind HoldOrders Ids InvalidValue LineSight ListOrders
 ListingPage Manifest Mapped MappingTable Metrics Money NoCallLog Notification OpenRequest
 OrderFacts OrderFeed OrderPage OrderSight OrderState OutcomeUnknown OutgoingCancellation
