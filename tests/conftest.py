@@ -44,6 +44,22 @@ settings.register_profile(
 settings.load_profile("repeatable")
 
 
+# --- order of tests ------------------------------------------------------------------------------
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Deal the slow tests out to the workers, each to begin with: none is left with them alone.
+
+    Every worker is given one stretch of the list, and takes of others' stretches when it is done.
+    """
+    workers: int = getattr(config, "workerinput", {}).get("workercount", 1)
+    slow = [one for one in items if one.get_closest_marker("slow")]
+    quick = [one for one in items if not one.get_closest_marker("slow")]
+    ends = [len(quick) * number // workers for number in range(workers + 1)]
+    dealt = [slow[each::workers] + quick[ends[each] : ends[each + 1]] for each in range(workers)]
+    items[:] = [one for stretch in dealt for one in stretch]
+
+
 # --- network guard -------------------------------------------------------------------------------
 
 

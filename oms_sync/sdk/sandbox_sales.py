@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from oms_sync.sdk.sandbox import Purchase, Refusal
-from oms_sync.sdk.sandbox_records import Hold, Line, Order, Place, Refund, Return, Variant
+from oms_sync.sdk.sandbox_records import Hold, Line, Order, Place, Refund, Return, Variant, Work
 from oms_sync.sdk.sandbox_store import Store
 
 _FIRST_NUMBER: Final = 1001
@@ -213,13 +213,16 @@ class Sales:
             open_work = [work for work in order.work if work.status != "CLOSED"]
             if not open_work:
                 raise Refusal(409, "nothing_open")
-            fact = "work.released" if release else "work.held"
             for work in open_work:
                 hold = Hold(id=store.next_id(), reason="OTHER", notes="held by hand")
                 work.holds = [] if release else [*work.holds, hold]
-                work.updated_at = store.second()
-                store.tell(fact, order, work)
-            store.changed(order)
+                self.touch_work(order, work, "work.released" if release else "work.held")
+
+    def touch_work(self, order: Order, work: Work, fact: str) -> None:
+        """Note that a fulfilment order changed, and tell of it; here its order changes with it."""
+        work.updated_at = self._store.second()
+        self._store.tell(fact, order, work)
+        self._store.changed(order)
 
     def set_quantity(self, channel_sku: str, quantity: int) -> None:
         """See `ChannelTruth`."""

@@ -2,6 +2,7 @@
 
 import signal
 import threading
+import time
 from contextlib import closing
 
 import psycopg
@@ -11,6 +12,8 @@ from oms_sync.flows.commands.stock import adjust
 from oms_sync.storage.crypto import create_key_file
 
 pytestmark = pytest.mark.slow
+
+QUIET_SECONDS = 2.0
 
 
 @pytest.mark.proves("O-02", "I-31")
@@ -87,6 +90,7 @@ def test_a_frozen_hub_that_wakes_after_its_lease_undoes_nothing(
     town.start_hub()
     town.wait_level()
     here, there = town.shops.values()
+    wait_until(lambda: _is_quiet(there.control), 60, "what the hub reads at its start is read")
     sku = town.a_sku(10)
     ours = town.initial[sku]
     there.control.switch("F01", 0.0, force=3)
@@ -115,6 +119,13 @@ def test_a_frozen_hub_that_wakes_after_its_lease_undoes_nothing(
     for shop in (here, there):
         pushed = [change.quantity for _, change in shop.control.changes(0) if change.sku == sku]
         assert pushed == sorted(pushed, reverse=True), "an old quantity came over a newer one"
+
+
+def _is_quiet(control) -> bool:
+    """Nobody has asked the shop anything for a while."""
+    before = control.truth()["calls"]
+    time.sleep(QUIET_SECONDS)
+    return control.truth()["calls"] == before
 
 
 def _freeze(hub, url: str) -> bool:

@@ -20,6 +20,7 @@ from oms_sync.sdk import Capability, ChannelError, OutgoingPackage, OutgoingShip
 from oms_sync.sdk.sandbox import Purchase, Refusal
 
 PAGES_MAX = 50
+TURNS_MAX = 12
 COUNTED = 40
 SKUS = 12
 NUMBERS = itertools.count(1)
@@ -49,6 +50,16 @@ class Market:
     def advance(self, seconds: float) -> None:
         self.driver.advance(seconds)
         self.hub.clock.advance(seconds)
+
+    def work(self, flow: str, is_over: Callable[[], bool]) -> None:
+        """Let one flow work, and the hub take in what it reads, until it has come to its end."""
+        for _ in range(TURNS_MAX):
+            if is_over():
+                return
+            for each in (flow, "normalise", "reserve"):
+                self.hub.run(each, "own")
+            self.advance(150)
+        raise AssertionError(f"{flow} does not come to its end")
 
     def listings(self) -> list[Any]:
         found: list[Any] = []

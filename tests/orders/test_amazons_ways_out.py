@@ -22,17 +22,6 @@ def by_v0(market):
     return market
 
 
-def settle(market, flow, is_over):
-    for _ in range(TURNS_MAX):
-        if is_over():
-            return
-        market.hub.run(flow, "own")
-        market.hub.run("normalise", "own")
-        market.hub.run("reserve", "own")
-        market.advance(150)
-    raise AssertionError(f"{flow} does not come to its end")
-
-
 def written(market, placed):
     hub = market.hub
     (told,) = hub.storage.reports.order(hub.order(placed, "own").order_id)["write_backs"]
@@ -57,12 +46,12 @@ def test_a_shipment_is_confirmed_and_money_goes_back_by_the_older_api_alone(by_v
     market, hub = by_v0, by_v0.hub
     placed, _ = sold(market)
     shipment = hub.ship(placed, "1Z999AA10123456784", account="own")
-    settle(market, "push_tracking", lambda: hub.push_of(shipment)["state"] == "confirmed")
+    market.work("push_tracking", lambda: hub.push_of(shipment)["state"] == "confirmed")
     market.take_in("own", market.read(placed))
     assert hub.order(placed, "own").state.value == "closed"
     assert market.driver.fulfilments(placed) == 1
     refund(hub.command, hub.order(placed, "own").order_id, Refund(reason="returned", amount="1.00"))
-    settle(market, "write_back", lambda: written(market, placed) == "confirmed")
+    market.work("write_back", lambda: written(market, placed) == "confirmed")
     assert no_newer_call(market)
 
 
@@ -70,7 +59,7 @@ def test_an_order_is_cancelled_by_the_older_api_alone(by_v0):
     market, hub = by_v0, by_v0.hub
     placed, own = sold(market)
     cancel(hub.command, hub.order(placed, "own").order_id, Cancellation(reason="stock"))
-    settle(market, "write_back", lambda: written(market, placed) == "confirmed")
+    market.work("write_back", lambda: written(market, placed) == "confirmed")
     assert hub.order(placed, "own").state.value == "cancelled"
     assert hub.stock(own[SKU]) == (40, 0)
     assert no_newer_call(market)

@@ -9,7 +9,6 @@ from oms_sync.flows.commands.write_backs import Refund, correct, refund
 
 SKU = "TEE RED M"
 ASKED = "channel:cancellation_requested"
-TURNS_MAX = 12
 ASKERS = pytest.mark.parametrize("market", ["amazon", "ebay"], indirect=True)
 
 
@@ -41,18 +40,6 @@ def asked(market, units=2):
     return placed
 
 
-def settle(market, flow, is_over):
-    """Let one flow work, and the hub take in what it reads, until it has come to its end."""
-    for _ in range(TURNS_MAX):
-        if is_over():
-            return
-        market.hub.run(flow, "own")
-        market.hub.run("normalise", "own")
-        market.hub.run("reserve", "own")
-        market.advance(150)
-    raise AssertionError(f"{flow} does not come to its end")
-
-
 def shown(hub, placed):
     return hub.storage.reports.order(hub.order(placed, "own").order_id)
 
@@ -71,7 +58,7 @@ def test_a_buyers_wish_is_declined_and_the_order_packed_and_confirmed(market):
     look_again(market, placed)
     assert holds(market, placed) == [], "the same request still stands at the channel"
     shipment = hub.ship(placed, "1Z999AA10123456784", account="own")
-    settle(market, "push_tracking", lambda: hub.push_of(shipment)["state"] == "confirmed")
+    market.work("push_tracking", lambda: hub.push_of(shipment)["state"] == "confirmed")
     look_again(market, placed)
     assert hub.order(placed, "own").state.value == "closed"
     assert market.driver.fulfilments(placed) == 1
@@ -87,9 +74,7 @@ def test_a_no_is_told_to_a_channel_that_wants_to_hear_it(market, fault):
         market.driver.sandbox.store.faults.force(fault)
     (kind,) = [one["kind"] for one in shown(hub, placed)["write_backs"]]
     assert kind == "decline"
-    settle(
-        market, "write_back", lambda: shown(hub, placed)["write_backs"][0]["state"] == "confirmed"
-    )
+    market.work("write_back", lambda: shown(hub, placed)["write_backs"][0]["state"] == "confirmed")
     look_again(market, placed)
     order = hub.order(placed, "own")
     assert (order.declined, order.holds, order.state.value) == (None, (), "open")
@@ -122,7 +107,7 @@ def test_a_refund_without_an_amount_leaves_out_the_tax_the_channel_pays_itself(m
         assert told["state"] != "refused", told["error"]
         return told["state"]
 
-    settle(market, "write_back", lambda: state() == "confirmed")
+    market.work("write_back", lambda: state() == "confirmed")
     (given,) = market.session.read_refunds(placed)
     assert given.amount == write.wish.amount
     with pytest.raises(CommandRefused, match=r"up to 0\.00"):
@@ -134,7 +119,7 @@ def test_a_correction_with_more_packages_is_refused_before_anything_changes(mark
     hub = market.hub
     placed, _ = sold(market)
     shipment = hub.ship(placed, "1Z999AA10123456784", account="own")
-    settle(market, "push_tracking", lambda: hub.push_of(shipment)["state"] == "confirmed")
+    market.work("push_tracking", lambda: hub.push_of(shipment)["state"] == "confirmed")
     two = [Package(carrier="ups", tracking_number=f"1Z999AA1012345679{n}") for n in (1, 2)]
     with pytest.raises(CommandRefused, match=r"told of 1 packages.*give 1, not 2"):
         correct(hub.command, shipment.shipment_id, two)

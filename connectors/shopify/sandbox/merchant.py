@@ -13,7 +13,6 @@ from connectors.shopify.sandbox.gids import gid
 from oms_sync.sdk.sandbox import Refusal
 from oms_sync.sdk.sandbox_records import (
     Dispatch,
-    Hold,
     Line,
     Order,
     Place,
@@ -336,18 +335,9 @@ class ShopSales(Sales):
         super().__init__(store, lambda variant: gid("InventoryItem", variant.item_id))
         self._merchant = merchant
 
-    def hold(self, channel_order_id: str, *, release: bool) -> None:
-        """See `ChannelTruth`."""
-        store = self._store
-        with store.act():
-            order = self._alive(channel_order_id)
-            open_work = [work for work in order.work if work.status != "CLOSED"]
-            if not open_work:
-                raise Refusal(409, "nothing_open")
-            for work in open_work:
-                hold = Hold(id=store.next_id(), reason="OTHER", notes="held by hand")
-                work.holds = [] if release else [*work.holds, hold]
-                self._merchant.touch_work(order, work, "work.released" if release else "work.held")
+    def touch_work(self, order: Order, work: Work, fact: str) -> None:
+        """The order changes with its work only where the shop says so."""
+        self._merchant.touch_work(order, work, fact)
 
 
 def _money(value: Decimal, currency: str) -> dict[str, str]:
