@@ -15,14 +15,14 @@ import psycopg
 from orders import OpenDatabase
 
 START_SECONDS_MAX = 60.0
-TESTS = Path(__file__).parents[1]
+SERVERS = Path(__file__).parents[1] / "plugins" / "database_plugin.py"
 
 
 def _tests_own() -> Any:
     """The module that knows where programs lie and how to run them unprivileged."""
-    spec = importlib.util.spec_from_file_location("oms_sync_bench_server", TESTS / "conftest.py")
+    spec = importlib.util.spec_from_file_location("oms_sync_bench_server", SERVERS)
     if spec is None or spec.loader is None:
-        raise RuntimeError(f"{TESTS / 'conftest.py'} is missing")
+        raise RuntimeError(f"{SERVERS} is missing")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
