@@ -26,17 +26,11 @@ settings.load_profile("repeatable")
 # --- order of tests ------------------------------------------------------------------------------
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deal the slow tests out to the workers, each to begin with: none is left with them alone.
-
-    Every worker is given one stretch of the list, and takes of others' stretches when it is done.
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Slow tests first: they wait more than they work, so one worker goes through them while the
+    others compute, and who is done takes over of the rest.
     """
-    workers: int = getattr(config, "workerinput", {}).get("workercount", 1)
-    slow = [one for one in items if one.get_closest_marker("slow")]
-    quick = [one for one in items if not one.get_closest_marker("slow")]
-    ends = [len(quick) * number // workers for number in range(workers + 1)]
-    dealt = [slow[each::workers] + quick[ends[each] : ends[each + 1]] for each in range(workers)]
-    items[:] = [one for stretch in dealt for one in stretch]
+    items.sort(key=lambda one: one.get_closest_marker("slow") is None)
 
 
 # --- network guard -------------------------------------------------------------------------------
